@@ -1,0 +1,115 @@
+# From a handwritten digit to an INT8 model for the Lockzhiner Vision Module.
+# `make` prints the targets; README.md explains them.
+
+RECIPE  ?= mnist
+# Overrides of the recipe, separated by spaces: make rknn SET="train.epochs=2 seed=7"
+SET     ?=
+TOOLKIT ?= 2.3.2
+PYTHON  ?= $(firstword $(foreach name,python3.11 python3.10 python3 python,$(if $(shell $(name) scripts/check.py --platform >/dev/null 2>&1 && echo yes),$(name))) python3)
+
+VENV := .venv
+PY   := $(VENV)/bin/python
+OUT  := output/$(RECIPE)
+RUN  := $(PY) scripts/run.py --recipe $(RECIPE) $(foreach change,$(SET),--set '$(change)')
+
+STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify
+INPUTS := $(STEPS:%=$(OUT)/.inputs/%.json)
+# What `setup` leaves; its name has the toolkit's version, so that another one installs anew.
+READY  := $(VENV)/.ready-$(TOOLKIT)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.PHONY: help setup check rknn smoke test lint lab list benchmark lock clean inputs $(STEPS)
+
+help:
+	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
+	@echo "make smoke       the same on a few thousand pictures, in minutes"
+	@echo "make setup       create $(VENV) and install requirements.txt  [PYTHON=python3.10|python3.11]"
+	@echo "make check       check machine, packages and tools"
+	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make list        the steps and what is up to date"
+	@echo "make test        set up and run the tests"
+	@echo "make lint        ruff, for code and notebooks"
+	@echo "make benchmark   time and memory of every step"
+	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
+	@echo "one step:        $(STEPS)"
+	@echo "variables:       RECIPE=name  SET=\"section.key=value ...\"  PYTHON=python3.x  TOOLKIT=2.3.2|2.5.0"
+
+# --- set-up ---------------------------------------------------------------------------
+
+setup: $(READY)
+
+$(READY): requirements.txt
+	@$(PYTHON) scripts/check.py --platform
+	$(PYTHON) -m venv $(VENV)
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r requirements.txt
+ifneq ($(TOOLKIT),2.3.2)
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps rknn-toolkit2==$(TOOLKIT)
+endif
+	@rm -f $(VENV)/.ready-*
+	@touch $@
+
+check: $(READY)
+	@$(PY) scripts/check.py
+
+# --- the pipeline: a rule a step ------------------------------------------------------
+#
+# A step's target is the record it leaves when it has run to its end. It depends on the
+# files it reads and on .inputs/, which holds its part of the recipe and its code and
+# changes only when those do.
+
+rknn: $(OUT)/steps/06_verify.json
+	@$(RUN) --summary
+
+smoke:
+	@$(MAKE) --no-print-directory rknn RECIPE=smoke
+
+$(STEPS): %: $(OUT)/steps/%.json
+
+inputs: $(READY)
+	@$(RUN) --refresh
+$(INPUTS): inputs
+	@:
+
+$(OUT)/steps/%.json: $(OUT)/.inputs/%.json
+	@$(RUN) $*
+
+$(OUT)/steps/01_data.json:        $(OUT)/steps/00_environment.json
+$(OUT)/steps/02_train.json:       $(OUT)/dataset/test.txt
+$(OUT)/steps/03_export.json:      $(OUT)/train/best_model/inference/inference.json
+$(OUT)/steps/04_calibration.json: $(OUT)/dataset/test.txt
+$(OUT)/steps/05_convert.json:     $(OUT)/$(RECIPE).slim.onnx $(OUT)/calibration.txt
+$(OUT)/steps/06_verify.json:      $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).rknn
+
+# Which step writes the files that others read.
+$(OUT)/dataset/test.txt:                                $(OUT)/steps/01_data.json ; @:
+$(OUT)/train/best_model/inference/inference.json:       $(OUT)/steps/02_train.json ; @:
+$(OUT)/$(RECIPE).slim.onnx:                             $(OUT)/steps/03_export.json ; @:
+$(OUT)/calibration.txt:                                 $(OUT)/steps/04_calibration.json ; @:
+$(OUT)/$(RECIPE).rknn:                                  $(OUT)/steps/05_convert.json ; @:
+
+list: $(READY)
+	@$(RUN) --list
+
+lab: $(READY)
+	$(VENV)/bin/jupyter lab --notebook-dir=. notebooks/00_environment.ipynb
+
+# --- development ----------------------------------------------------------------------
+
+test: $(READY)
+	$(PY) -m pytest
+
+lint: $(READY)
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+
+benchmark: $(READY)
+	$(PY) scripts/benchmark.py --recipe $(RECIPE)
+
+# Resolve requirements.in anew into requirements.txt; needs the package `uv`.
+lock:
+	scripts/lock.sh
+
+clean:
+	rm -rf $(OUT)

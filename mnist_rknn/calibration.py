@@ -1,0 +1,123 @@
+"""The calibration list: the pictures whose value ranges become the INT8 scales.
+
+rknn-toolkit2 takes any list: of one picture, black ones, ones of the wrong size (it resizes
+them) or in gray. The model it builds then still answers, only worse. What it does not check
+is checked here.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from .errors import PipelineError
+from .files import relative, sha256, write_text
+
+MIN_CONTRAST = 8.0  # standard deviation of pixel values below which a picture is flat
+
+
+def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Positions of `count` images, equally many of each class, in a shuffled order.
+
+    Where `count` is not a multiple of the number of classes, the first classes get one
+    image more.
+
+    Args:
+        classes: integer [N], the class of every image to choose from.
+
+    Raises:
+        PipelineError: a class has too few images.
+    """
+    generator = np.random.default_rng(seed)
+    present = np.unique(classes)
+    chosen = []
+    for position, label in enumerate(present):
+        wanted = count // len(present) + (position < count % len(present))
+        candidates = np.flatnonzero(classes == label)
+        if len(candidates) < wanted:
+            raise PipelineError(
+                f"calibration.images: {count} needs {wanted} images of class {label}, "
+                f"there are {len(candidates)}: lower it"
+            )
+        chosen.append(generator.choice(candidates, wanted, replace=False))
+    return generator.permutation(np.concatenate(chosen))
+
+
+def write_list(path: Path, files: list[Path]) -> None:
+    """Write the list that `RKNN.build(dataset=...)` reads: one absolute path a line.
+
+    Raises:
+        PipelineError: a path holds white space, at which rknn-toolkit2 would split it.
+    """
+    absolute = [file.resolve() for file in files]
+    for file in absolute:
+        if any(character.isspace() for character in str(file)):
+            raise PipelineError(
+                f"{file.parent} holds a space, at which rknn-toolkit2 splits the calibration "
+                "list: move the project to a path without spaces"
+            )
+    write_text(path, "".join(f"{file}\n" for file in absolute))
+
+
+def read_list(path: Path) -> list[Path]:
+    """Files named in a calibration list."""
+    if not path.is_file():
+        raise PipelineError(f"{relative(path)} is missing: run 04_calibration first")
+    files = [Path(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    if not files:
+        raise PipelineError(f"{relative(path)} is empty: run 04_calibration again")
+    return files
+
+
+def check_images(
+    files: list[Path], height: int, width: int, classes: int, forbidden: set[str] | None = None
+) -> dict[str, str]:
+    """Check every picture of a calibration list.
+
+    Args:
+        files: the pictures.
+        height, width: the network's input size in pixels.
+        classes: number of classes; fewer pictures than two a class are refused.
+        forbidden: SHA-256 of files that must not be among them (the test images).
+
+    Returns:
+        SHA-256 of each file, by file name, in the order of the list.
+
+    Raises:
+        PipelineError: names the picture, what is wrong with it and the cure.
+    """
+    again = "run 04_calibration again"
+    if len(files) < 2 * classes:
+        raise PipelineError(
+            f"the calibration list has {len(files)} images for {classes} classes: "
+            f"too few to find the value ranges; {again}"
+        )
+    hashes: dict[str, str] = {}
+    for file in files:
+        name = relative(file)
+        if not file.is_file():
+            raise PipelineError(f"calibration image {name} is missing: {again}")
+        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+        if image is None:
+            raise PipelineError(f"calibration image {name} is not a readable picture: {again}")
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise PipelineError(
+                f"calibration image {name} does not have three 8-bit channels: {again}"
+            )
+        if image.shape[:2] != (height, width):
+            raise PipelineError(
+                f"calibration image {name} is {image.shape[1]}x{image.shape[0]}, the network "
+                f"takes {width}x{height}; rknn-toolkit2 would resize it silently: {again}"
+            )
+        if image.std() < MIN_CONTRAST:
+            raise PipelineError(
+                f"calibration image {name} is one flat tone (standard deviation "
+                f"{image.std():.1f}): it says nothing about value ranges; {again}"
+            )
+        digest = sha256(file)
+        if forbidden and digest in forbidden:
+            raise PipelineError(f"calibration image {name} is a test image: {again}")
+        if digest in hashes.values():
+            raise PipelineError(f"calibration image {name} stands twice in the list: {again}")
+        hashes[file.name] = digest
+    return hashes

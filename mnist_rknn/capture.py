@@ -1,0 +1,38 @@
+"""Catching what C++ code and child processes print past Python."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TextIO
+
+
+@contextlib.contextmanager
+def output_to(log: Path, keep_python: bool = False) -> Iterator[TextIO]:
+    """Send everything that is printed in the block to the file `log`, and yield that file.
+
+    File descriptors 1 and 2 are redirected as well as Python's streams, so this holds for
+    libraries in C++ and for child processes too.
+
+    Args:
+        keep_python: let what Python itself prints through to where it went before.
+    """
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(open(log, "w", encoding="utf-8", errors="replace", buffering=1))
+        streams: list[TextIO] = []
+        for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
+            saved = os.dup(descriptor)
+            stack.callback(os.close, saved)
+            stack.callback(os.dup2, saved, descriptor)
+            os.dup2(file.fileno(), descriptor)
+            if not keep_python:
+                stream = file
+            elif stream in (sys.__stdout__, sys.__stderr__):
+                stream = stack.enter_context(open(saved, "w", closefd=False, buffering=1))
+            streams.append(stream)
+        with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
+            yield file

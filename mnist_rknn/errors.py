@@ -1,0 +1,9 @@
+"""The one kind of error a user is meant to read."""
+
+
+class PipelineError(Exception):
+    """Something a user can mend: one line that names the thing and the cure.
+
+    Scripts print the message and exit with status 1; notebooks show it as the last line of
+    the failing cell.
+    """

@@ -1,0 +1,164 @@
+"""Files: written whole or not at all, hashed, and locked against a second run."""
+
+import contextlib
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from .errors import PipelineError
+
+PROJECT = Path(__file__).resolve().parents[1]
+LOCK_HOLDER = "MNIST_RKNN_LOCK_HOLDER"  # pid of the process that locked for its children
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+@contextlib.contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path beside `path`; rename it to `path` if the block succeeds.
+
+    Readers see the old file or the new one, never half of either. On an error the
+    temporary file is removed and `path` stays as it was.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.stem}.partial{path.suffix}")
+    try:
+        with naming_full_disk(path):
+            yield temporary
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def replacing_folder(path: Path) -> Iterator[Path]:
+    """As `replacing`, for a folder: yield an empty one, swap it in if the block succeeds."""
+    temporary = path.with_name(f".{path.name}.partial")
+    old = path.with_name(f".{path.name}.old")
+    for leftover in (temporary, old):
+        shutil.rmtree(leftover, ignore_errors=True)
+    try:
+        with naming_full_disk(path):
+            temporary.mkdir(parents=True)
+            yield temporary
+        if path.exists():
+            path.rename(old)
+        temporary.rename(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def naming_full_disk(path: Path) -> Iterator[None]:
+    """Turn "no space left on device" into a line that says where and what to do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise PipelineError(
+            f"the disk is full while writing {relative(path)}: free some space and run again"
+        ) from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a UTF-8 text file in one step."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as indented JSON in one step."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file of ours.
+
+    Raises:
+        PipelineError: the file is missing or cut short.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise PipelineError(f"{path} is missing: run the step that writes it first") from None
+    except ValueError as error:
+        raise PipelineError(f"{path} is damaged ({error}): delete it and run its step again") from None
+
+
+def relative(path: Path) -> str:
+    """`path` as seen from the project folder where it lies inside, for messages."""
+    with contextlib.suppress(ValueError):
+        return str(path.resolve().relative_to(PROJECT))
+    return str(path)
+
+
+class FolderLock:
+    """A lock on a results folder, held by one process and gone with it, even after kill -9.
+
+    The kernel of a notebook that a script runs does not lock again: the script holds the
+    lock for it and says so in the environment variable `LOCK_HOLDER`.
+    """
+
+    def __init__(self, folder: Path, what: str):
+        self.path = folder / ".lock"
+        self.what = what
+        self._file = None
+
+    def acquire(self) -> "FolderLock":
+        """Take the lock.
+
+        Raises:
+            PipelineError: another process holds it; the message says which.
+        """
+        if os.environ.get(LOCK_HOLDER) == f"{os.getppid()}:{self.path}":
+            return self
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (held open)
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            self._file.seek(0)
+            holder = self._file.read().strip() or "another process"
+            self._file.close()
+            raise PipelineError(
+                f"{relative(self.path.parent)} is in use by {holder}: "
+                "wait for it to end, or choose another recipe or output folder"
+            ) from None
+        self._file.truncate(0)
+        since = time.strftime("%H:%M:%S")
+        self._file.write(f"process {os.getpid()} ({self.what}, since {since})\n")
+        self._file.flush()
+        return self
+
+    def release(self) -> None:
+        """Give the lock back; closing the file is what releases it."""
+        if self._file:
+            self._file.truncate(0)
+            self._file.close()
+            self._file = None
+
+    def for_children(self) -> dict[str, str]:
+        """Environment variable that lets a direct child work under this lock."""
+        return {LOCK_HOLDER: f"{os.getpid()}:{self.path}"}
+
+    def __enter__(self) -> "FolderLock":
+        return self.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self.release()

@@ -1,0 +1,138 @@
+"""`manifest.json`: everything about a run that somebody else needs to trust the model."""
+
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from . import recipe as recipes
+from . import rknn_file, steps
+from .files import read_json, relative, sha256, write_json
+from .recipe import Recipe
+
+PACKAGES = (
+    "paddlepaddle",
+    "paddlex",
+    "paddleclas",
+    "paddle2onnx",
+    "onnx",
+    "onnxruntime",
+    "onnxslim",
+    "rknn-toolkit2",
+    "numpy",
+    "opencv-python-headless",
+    "papermill",
+)
+
+
+def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
+    """The files of a run that are worth keeping, in the order they are made."""
+    names = (
+        "labels.txt",
+        f"{recipe.name}.onnx",
+        f"{recipe.name}.slim.onnx",
+        "calibration.txt",
+        f"{recipe.name}.rknn",
+        "layers.json",
+        "verify.json",
+    )
+    return [folder / name for name in names]
+
+
+def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """The manifest of a run whose steps are all done.
+
+    Paths are relative to the run's folder. Accuracies are top-1 from 0 to 1 on the recipe's
+    test images, measured on this PC (`rknn`: in the simulator); the estimate is the
+    compiler's. Nothing in it was measured on a board.
+    """
+    file = rknn_file.read(folder / f"{recipe.name}.rknn")
+    layers = read_json(folder / "layers.json")
+    verify = read_json(folder / "verify.json")
+    records = {
+        step.name: steps.results(step.name, folder)
+        for step in steps.STEPS
+        if steps.record_file(step, folder).is_file()
+    }
+    return {
+        "recipe": recipes.dump(recipe),
+        "artifacts": {
+            path.name: {
+                "path": str(path.relative_to(folder)),
+                "bytes": path.stat().st_size,
+                "sha256": sha256(path),
+            }
+            for path in artifact_files(recipe, folder)
+        },
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "target": {
+            "platform": recipe.rknn.target_platform,
+            "toolkit": file.toolkit,
+            "mini": file.mini,
+        },
+        "input": {
+            "name": file.input.name,
+            "shape": file.input.shape,
+            "dtype": "uint8 on the board, NHWC; the NPU normalises",
+            "mean": recipe.image.mean,
+            "std": recipe.image.std,
+            "color_order": recipe.image.color_order,
+        },
+        "output": {
+            "name": file.output.name,
+            "shape": file.output.shape,
+            "dtype": file.output.dtype,
+            "scale": file.output.scale,
+            "zero_point": file.output.zero_point,
+            "labels": (folder / "labels.txt").read_text(encoding="utf-8").splitlines(),
+        },
+        "seeds": {
+            "split": recipe.seed,
+            "training": recipe.seed,
+            "calibration": recipe.seed,
+        },
+        "accuracy": {name: stage["accuracy"]["top1"] for name, stage in verify["stages"].items()},
+        "verified": verify["passed"],
+        "misses": verify["misses"],
+        "calibration": records.get("04_calibration", {}).get("results", {}),
+        "training": records.get("02_train", {}).get("results", {}),
+        "estimate": {
+            "source": layers["source"],
+            "cycles": layers["cycles"],
+            "weights_kb": layers["weights_kb"],
+            "internal_kb": layers["internal_kb"],
+        },
+        "board": "not measured",
+        "durations": {name: record["seconds"] for name, record in records.items()},
+    }
+
+
+def write(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """Create the manifest, write it to `manifest.json` and return it."""
+    content = create(recipe, folder)
+    write_json(folder / "manifest.json", content)
+    return content
+
+
+def summary(folder: Path) -> str:
+    """The last lines of `make rknn`: the file, the accuracies and the time taken."""
+    manifest = read_json(folder / "manifest.json")
+    verify = read_json(folder / "verify.json")
+    name = manifest["recipe"]["name"]
+    lines = [f"model      {relative(folder / f'{name}.rknn')}"]
+    for stage, row in verify["stages"].items():
+        share = row["accuracy"]
+        where = "in the RKNN simulator" if stage == "rknn" else "on this PC"
+        lines.append(
+            f"{stage:<10} {100 * share['top1']:.2f} % of {share['images']:,} test images "
+            f"[{100 * share['low']:.2f}, {100 * share['high']:.2f}], measured {where}"
+        )
+    estimate = manifest["estimate"]
+    lines.append(
+        f"NPU        {estimate['cycles']:,} cycles, {estimate['weights_kb']:g} KB of weights, "
+        f"{estimate['internal_kb']:g} KB internal (compiler estimate; board: not measured)"
+    )
+    seconds = manifest["durations"]
+    parts = ", ".join(f"{step} {value:.0f} s" for step, value in seconds.items())
+    lines.append(f"time       {sum(seconds.values()):.0f} s ({parts})")
+    lines.append("verified   " + ("yes" if manifest["verified"] else "NO: " + "; ".join(manifest["misses"])))
+    return "\n".join(lines)

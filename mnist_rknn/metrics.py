@@ -1,0 +1,121 @@
+"""Figures that compare the stages of a conversion."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from .recipe import Verify
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Top-1 accuracy with its 95 % Wilson interval; all from 0 to 1."""
+
+    top1: float
+    low: float
+    high: float
+    correct: int
+    images: int
+
+
+def wilson(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson score interval of a proportion (E. B. Wilson, 1927), 95 % by default."""
+    if total == 0:
+        return 0.0, 1.0
+    share = correct / total
+    center = share + z * z / (2 * total)
+    spread = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return float(max(0.0, (center - spread) / scale)), float(min(1.0, (center + spread) / scale))
+
+
+def accuracy(logits: np.ndarray, classes: np.ndarray) -> Accuracy:
+    """Top-1 accuracy of logits [N, C] against classes [N]."""
+    correct = int((logits.argmax(axis=1) == classes).sum())
+    low, high = wilson(correct, len(classes))
+    return Accuracy(correct / len(classes), low, high, correct, len(classes))
+
+
+def class_accuracy(logits: np.ndarray, classes: np.ndarray, count: int) -> list[float | None]:
+    """Top-1 accuracy of each class, None for a class without images."""
+    right = logits.argmax(axis=1) == classes
+    return [
+        float(right[classes == label].mean()) if (classes == label).any() else None
+        for label in range(count)
+    ]
+
+
+def confusion_matrix(logits: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """int64 [count, count]; rows are true classes, columns the answers."""
+    matrix = np.zeros((count, count), np.int64)
+    np.add.at(matrix, (classes, logits.argmax(axis=1)), 1)
+    return matrix
+
+
+def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine of the angle between each pair of rows, float64 [N] from -1 to 1.
+
+    Unlike agreement of the answers, it drops as soon as a quantization is worse than it
+    should be, long before the first digit flips.
+    """
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return (a * b).sum(axis=1) / np.maximum(lengths, 1e-12)
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> float:
+    """Share of pictures on which two stages give the same answer."""
+    return float((first.argmax(axis=1) == second.argmax(axis=1)).mean())
+
+
+def stage_row(
+    output: np.ndarray,
+    baseline: np.ndarray,
+    reference: np.ndarray,
+    classes: np.ndarray,
+    labels: list[str],
+) -> dict[str, Any]:
+    """All figures of one stage, as plain data.
+
+    Args:
+        output: the stage's logits, or log-probabilities, [N, C].
+        baseline: output of the stage that accuracy and answers are compared with.
+        reference: logits that the cosine is taken with. A cosine needs logits: each row is
+            centred first, so that log-probabilities, which lack a constant, count the same.
+    """
+    share, before = accuracy(output, classes), accuracy(baseline, classes)
+    similarity = cosines(centered(output), centered(reference))
+    return {
+        "accuracy": asdict(share),
+        "drop": before.top1 - share.top1,
+        "agreement": agreement(output, baseline),
+        "cosine": {"mean": float(similarity.mean()), "min": float(similarity.min())},
+        "class_accuracy": dict(
+            zip(labels, class_accuracy(output, classes, len(labels)), strict=True)
+        ),
+        "confusion_matrix": confusion_matrix(output, classes, len(labels)).tolist(),
+    }
+
+
+def centered(logits: np.ndarray) -> np.ndarray:
+    """Logits less the mean of their row; Softmax gives the same for both."""
+    return logits - logits.mean(axis=1, keepdims=True)
+
+
+def misses(stages: dict[str, dict[str, Any]], wanted: Verify) -> list[str]:
+    """What the INT8 model misses of the recipe's thresholds, a line each; empty if nothing.
+
+    Args:
+        stages: rows of `stage_row` by name; `rknn` is judged.
+    """
+    row = stages["rknn"]
+    found = []
+    top1, drop, cosine = row["accuracy"]["top1"], row["drop"], row["cosine"]["mean"]
+    if top1 < wanted.min_accuracy:
+        found.append(f"INT8 top-1 {top1:.4f} is below verify.min_accuracy {wanted.min_accuracy}")
+    if drop > wanted.max_drop + 1e-9:
+        found.append(f"the loss to INT8 {drop:.4f} is above verify.max_drop {wanted.max_drop}")
+    if cosine < wanted.min_cosine:
+        found.append(f"mean logit cosine {cosine:.4f} is below verify.min_cosine {wanted.min_cosine}")
+    return found

@@ -1,0 +1,263 @@
+"""What PaddleX starts instead of a PaddleClas checkout.
+
+PaddleX trains by running `tools/train.py`, `tools/eval.py` and `tools/export_model.py` of
+a PaddleClas checkout in a child process. This folder holds those three files. Each calls
+`run`, which makes the networks of `mnist_rknn.networks` known to PaddleClas and then
+
+* hands over to the checkout's own tool, where there is a checkout, or
+* runs the engine of the registry wheel `paddleclas` 2.4.2, which ships the engine but no
+  `tools/`, after bringing it up to what PaddleX 3.7 and Paddle 3.3 expect of it.
+
+The parent (`mnist_rknn.training`) says which engine to use in `ENGINE_VARIABLE`.
+"""
+
+import ctypes
+import importlib.util
+import json
+import os
+import random
+import runpy
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+ENGINE_VARIABLE = "MNIST_RKNN_PADDLECLAS"  # folder that holds `ppcls/`
+TOOLS = {"train": "train.py", "eval": "eval.py", "export": "export_model.py"}
+NETWORKS = Path(__file__).resolve().parents[1] / "networks.py"
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+
+def run(mode: str) -> None:
+    """Train, evaluate or export with PaddleClas, as its own tool of that name would."""
+    die_with_parent()
+    root = Path(os.environ[ENGINE_VARIABLE])
+    sys.path.insert(0, str(root))
+    register_networks()
+    tool = root / "tools" / TOOLS[mode]
+    if tool.is_file():
+        runpy.run_path(str(tool), run_name="__main__")
+    else:
+        run_wheel_engine(mode)
+
+
+def die_with_parent() -> None:
+    """Ask Linux to end this process when the one that started it is killed.
+
+    Without it a `kill -9` of the notebook would leave a training behind that goes on
+    writing into the folder of the next run.
+    """
+    ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def register_networks() -> None:
+    """Make every network class of `networks.py` an architecture of PaddleClas.
+
+    PaddleClas looks an architecture up by name in the module `ppcls.arch`.
+    """
+    import ppcls.arch
+    from paddle import nn
+
+    spec = importlib.util.spec_from_file_location("mnist_rknn_networks", NETWORKS)
+    networks = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = networks
+    spec.loader.exec_module(networks)
+    for name, value in vars(networks).items():
+        if isinstance(value, type) and issubclass(value, nn.Layer):
+            setattr(ppcls.arch, name, value)
+
+
+# --- the wheel's engine ---------------------------------------------------------------
+
+
+def run_wheel_engine(mode: str) -> None:
+    """Run PaddleClas 2.4.2 as it stands in the wheel."""
+    from ppcls.engine import engine as engine_module
+    from ppcls.utils import config as config_module
+
+    adapt_to_paddle3(engine_module)
+    args = config_module.parse_args()
+    config = config_module.get_config(args.config, overrides=args.override, show=False)
+    config.profiler_options = args.profiler_options
+    checkpoint = config["Global"].get("checkpoints")
+    if mode == "train":
+        use_uniform_output(engine_module, config)
+        use_epoch_seeds(engine_module, config)
+    engine = engine_module.Engine(config, mode=mode)
+    if mode == "train":
+        if checkpoint:
+            restore_best_metric(engine_module, checkpoint)
+        engine.train()
+    elif mode == "eval":
+        engine.eval()
+    else:
+        engine.export()
+        write_inference_config(config, Path(config["Global"]["save_inference_dir"]))
+
+
+def adapt_to_paddle3(engine_module) -> None:
+    """Mend two differences between the engine's year (2022) and today's Paddle and PaddleX.
+
+    * PaddleX calls the data set class `ClsDataset`; PaddleClas 2.4.2 `ImageNetDataset`.
+    * Losses and metrics have no dimension in Paddle 3; the engine reads `.numpy()[0]`.
+    """
+    import paddle
+    import ppcls.data
+
+    ppcls.data.ClsDataset = ppcls.data.ImageNetDataset
+
+    accuracy = paddle.metric.accuracy
+    paddle.metric.accuracy = lambda *args, **kwargs: accuracy(*args, **kwargs).reshape([1])
+
+    build_loss = engine_module.build_loss
+
+    def build_loss_with_dimension(config):
+        loss = build_loss(config)
+
+        class LossWithDimension(type(loss)):
+            def __call__(self, *args, **kwargs):
+                values = super().__call__(*args, **kwargs)
+                return {name: value.reshape([1]) for name, value in values.items()}
+
+        loss.__class__ = LossWithDimension
+        return loss
+
+    engine_module.build_loss = build_loss_with_dimension
+
+
+def use_uniform_output(engine_module, config) -> None:
+    """Save in the layout that PaddleX 3 expects: one folder a checkpoint, with its export.
+
+    `best_model/`, `latest/` and `epoch_N/` each get `<name>.pdparams` (with optimiser and
+    state) and `inference/`; `train_results.json` lists them.
+    """
+    import paddle
+
+    save_model = engine_module.save_load.save_model
+    output = Path(config["Global"]["output_dir"])
+
+    def save_uniform(net, optimizer, metric_info, model_path, model_name="", prefix="", **kwargs):
+        target = output / prefix
+        partial = output / f".{prefix}.partial"
+        shutil.rmtree(partial, ignore_errors=True)
+        save_model(net, optimizer, metric_info, str(partial), "", prefix, **kwargs)
+        export_inference(engine_module, net, config, partial / "inference")
+        old = output / f".{prefix}.old"
+        shutil.rmtree(old, ignore_errors=True)
+        if target.exists():
+            target.rename(old)
+        partial.rename(target)
+        shutil.rmtree(old, ignore_errors=True)
+        if prefix == "latest":  # saved last in every epoch
+            best = paddle.load(str(output / "best_model" / "best_model.pdstates"))
+            write_train_results(config, output, best, epoch=metric_info["epoch"])
+
+    engine_module.save_load.save_model = save_uniform
+
+
+def export_inference(engine_module, net, config, folder: Path) -> None:
+    """Export the network being trained as an inference model into `folder`."""
+    import paddle
+
+    with paddle.utils.unique_name.guard():  # so that names do not depend on the epoch
+        fresh = engine_module.build_model(config, "export")
+    fresh.set_state_dict(net.state_dict())
+    export_model = engine_module.ExportModel(config["Arch"], fresh, use_multilabel=False)
+    export_model.eval()
+    shape = [None, *config["Global"]["image_shape"]]
+    static = paddle.jit.to_static(
+        export_model, input_spec=[paddle.static.InputSpec(shape=shape, dtype="float32")]
+    )
+    paddle.jit.save(static, str(folder / "inference"))
+    write_inference_config(config, folder)
+
+
+def write_inference_config(config, folder: Path) -> None:
+    """Write `inference.yml`, from which `paddlex.create_model` learns the preprocessing."""
+    import yaml
+
+    transforms = [
+        {name: dict(settings) if settings else settings}
+        for operation in config["DataLoader"]["Eval"]["dataset"]["transform_ops"]
+        for name, settings in operation.items()
+        if name != "DecodeImage"
+    ]
+    transforms.append({"ToCHWImage": None})
+    label_file = Path(config["DataLoader"]["Eval"]["dataset"]["image_root"]) / "label.txt"
+    labels = [
+        line.split(" ", 1)[1] for line in label_file.read_text(encoding="utf-8").splitlines()
+    ]
+    topk = min(5, len(labels))
+    content = {
+        "Global": {"model_name": config["Global"]["pdx_model_name"]},
+        "PreProcess": {"transform_ops": transforms},
+        "PostProcess": {"Topk": {"topk": topk, "label_list": labels}},
+    }
+    (folder / "inference.yml").write_text(
+        yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8"
+    )
+
+
+def write_train_results(config, output: Path, best: dict, epoch: int) -> None:
+    """Write `train_results.json`, PaddleX's index of what a training left behind."""
+    suffixes = ("pdparams", "pdopt", "pdstates")
+    results = {
+        "model_name": config["Global"]["pdx_model_name"],
+        "done_flag": epoch == config["Global"]["epochs"],
+        "label_dict": "label_dict.txt",
+        "config": "config.yaml",
+        "visualdl_log": "vdl",
+        "train_log": "train.log",
+        "models": {
+            "best": {
+                "score": f"val.top1: {float(best['metric']):.5f}",
+                "epoch": best["epoch"],
+                **{suffix: f"best_model/best_model.{suffix}" for suffix in suffixes},
+                "inference": "best_model/inference",
+            }
+        },
+    }
+    partial = output / ".train_results.json.partial"
+    partial.write_text(json.dumps(results, indent=2), encoding="utf-8")
+    partial.rename(output / "train_results.json")
+
+
+def use_epoch_seeds(engine_module, config) -> None:
+    """Give every epoch its own seed, so that a resumed training equals an unbroken one.
+
+    The engine seeds once, at its start. A training resumed at epoch 3 would see the images
+    in the order of epoch 1.
+    """
+    import numpy as np
+    import paddle
+
+    train_epoch = engine_module.train_epoch
+
+    def train_seeded_epoch(engine, epoch_id, print_batch_step):
+        seed = config["Global"]["seed"] * 1000 + epoch_id
+        random.seed(seed)
+        np.random.seed(seed)
+        paddle.seed(seed)
+        engine.train_dataloader.batch_sampler.set_epoch(epoch_id)
+        train_epoch(engine, epoch_id, print_batch_step)
+
+    engine_module.train_epoch = train_seeded_epoch
+
+
+def restore_best_metric(engine_module, checkpoint: str) -> None:
+    """Keep the best model of before an interruption from being replaced by a worse one.
+
+    The engine resumes with the last epoch's accuracy as the one to beat.
+    """
+    import paddle
+
+    best = Path(checkpoint).parents[1] / "best_model" / "best_model.pdstates"
+    init_model = engine_module.init_model
+
+    def init_with_best(*args, **kwargs):
+        states = init_model(*args, **kwargs)
+        if states and best.is_file():
+            states = {**states, "metric": paddle.load(str(best))["metric"]}
+        return states
+
+    engine_module.init_model = init_with_best

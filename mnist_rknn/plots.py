@@ -1,0 +1,265 @@
+"""The pictures of the notebooks. Every function returns a matplotlib figure.
+
+Colours are from the palette of Okabe and Ito, which people with any colour vision can tell
+apart.
+"""
+
+from collections import defaultdict
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import onnx
+from matplotlib.figure import Figure
+from matplotlib.patches import FancyBboxPatch
+
+BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
+
+
+def use_style() -> None:
+    """Settings for all figures: small files, quiet axes, a Chinese font if there is one."""
+    from . import fonts
+
+    plt.rcParams.update(
+        {
+            "figure.dpi": 90,
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlesize": 11,
+            "axes.axisbelow": True,
+            "axes.unicode_minus": False,
+            "legend.frameon": False,
+            "figure.constrained_layout.use": True,
+        }
+    )
+    font = fonts.cjk_font()
+    if font:
+        from matplotlib import font_manager
+
+        family = font_manager.FontProperties(fname=str(font)).get_name()
+        plt.rcParams["font.sans-serif"] = ["DejaVu Sans", family]
+
+
+def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10, title: str = "") -> Figure:
+    """Pictures in rows with a caption each.
+
+    Args:
+        images: uint8 [N, H, W, 3] in RGB order, or [N, H, W] gray.
+    """
+    rows = max(1, -(-len(images) // columns))
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * 0.95, rows * 1.15 + 0.3), squeeze=False
+    )
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, image, caption in zip(axes.flat, images, titles, strict=False):
+        axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set_title(caption, fontsize=8)
+    figure.suptitle(title)
+    return figure
+
+
+def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
+    """Images of each class in each split.
+
+    Args:
+        classes: for each split its name and the class of every image, integer [N].
+    """
+    figure, axis = plt.subplots(figsize=(7, 2.6))
+    width = 0.8 / len(classes)
+    for position, (name, values) in enumerate(classes.items()):
+        counts = np.bincount(values, minlength=len(labels))
+        places = np.arange(len(labels)) + (position - (len(classes) - 1) / 2) * width
+        color = (BLUE, ORANGE, GREEN)[position % 3]
+        axis.bar(places, counts, width, label=f"{name} ({len(values):,})", color=color)
+    axis.set(xticks=range(len(labels)), ylabel="images", title="Images of each class")
+    axis.set_xticklabels(labels)
+    axis.legend(ncols=len(classes), loc="upper center", bbox_to_anchor=(0.5, -0.12))
+    return figure
+
+
+def learning_curves(history: dict[str, list[float]]) -> Figure:
+    """Loss and accuracy of every epoch, as `training.read_history` returns them."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
+    epochs = history["epoch"]
+    for axis, kind, label in ((left, "loss", "cross-entropy loss"), (right, "top1", "top-1 accuracy, %")):
+        for split, color in (("train", BLUE), ("val", ORANGE)):
+            values = np.array(history[f"{split}_{kind}"]) * (100 if kind == "top1" else 1)
+            axis.plot(epochs, values, "o-", color=color, markersize=4, label=split)
+        axis.set(xlabel="epoch", title=label, xticks=epochs[:: max(1, len(epochs) // 10)])
+    left.legend()
+    return figure
+
+
+def operator_bars(before: dict[str, int], after: dict[str, int]) -> Figure:
+    """Operators of a graph before and after slimming."""
+    names = sorted({*before, *after}, key=lambda name: (-before.get(name, 0), name))
+    figure, axis = plt.subplots(figsize=(7, 0.28 * len(names) + 0.9))
+    places = np.arange(len(names))
+    for offset, counts, label, color in (
+        (-0.2, before, f"paddle2onnx ({sum(before.values())})", GRAY),
+        (0.2, after, f"onnxslim ({sum(after.values())})", GREEN),
+    ):
+        values = [counts.get(name, 0) for name in names]
+        bars = axis.barh(places + offset, values, 0.38, label=label, color=color)
+        axis.bar_label(bars, labels=[str(v) if v else "" for v in values], fontsize=8, padding=2)
+    axis.set(yticks=places, title="Operators in the graph")
+    axis.set_yticklabels(names)
+    axis.invert_yaxis()
+    axis.legend(loc="lower right")
+    return figure
+
+
+def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure:
+    """The graphs of ONNX models beside each other, input on top, a box an operator.
+
+    Args:
+        models: titles and models.
+        limit: operators drawn of each; the rest is counted.
+    """
+    layouts = {title: _layout(model, limit) for title, model in models.items()}
+    height = max(max(y for _, y, _ in boxes.values()) for boxes, _, _ in layouts.values()) + 2
+    figure, axes = plt.subplots(
+        1, len(models), figsize=(4.2 * len(models), 0.42 * height + 0.5), squeeze=False
+    )
+    for axis, (title, (boxes, edges, hidden)) in zip(axes.flat, layouts.items(), strict=True):
+        for source, target in edges:
+            x0, y0, _ = boxes[source]
+            x1, y1, _ = boxes[target]
+            arrow = {"arrowstyle": "-|>", "color": GRAY, "shrinkA": 7, "shrinkB": 7, "lw": 0.8}
+            axis.annotate("", (x1, y1), (x0, y0), arrowprops=arrow)
+        for x, y, (text, color) in boxes.values():
+            shape = FancyBboxPatch(
+                (x - 0.42, y - 0.3), 0.84, 0.6, boxstyle="round,pad=0,rounding_size=0.12",
+                facecolor=color, edgecolor="none", zorder=2,
+            )  # fmt: skip
+            axis.add_patch(shape)
+            axis.text(x, y, text, ha="center", va="center", fontsize=7, color="white", zorder=3)
+        columns = [x for x, _, _ in boxes.values()]
+        axis.set_xlim(min(columns) - 0.8, max(columns) + 0.8)
+        axis.set_ylim(height - 0.8, -0.8)
+        more = f" ({hidden} more below)" if hidden else ""
+        axis.set_title(title + more)
+        axis.axis("off")
+    return figure
+
+
+_OPERATOR_COLORS = defaultdict(
+    lambda: GRAY,
+    Conv=BLUE, Gemm=BLUE, MatMul=BLUE, Relu=GREEN, HardSwish=GREEN, HardSigmoid=GREEN,
+    Softmax=RED, BatchNormalization=ORANGE, GlobalAveragePool="#56B4E9", MaxPool="#56B4E9",
+)  # fmt: skip
+
+
+def _layout(model: onnx.ModelProto, limit: int) -> tuple[dict, list, int]:
+    """Boxes by node index as (column, row, (text, colour)), edges, and the count left out.
+
+    A node's row is one below the lowest of what it reads; nodes of one row stand beside
+    each other.
+    """
+    nodes = [node for node in model.graph.node if node.op_type != "Constant"]
+    shown = nodes[:limit]
+    producer = {output: index for index, node in enumerate(shown) for output in node.output}
+    rows: dict[int, int] = {}
+    in_row: dict[int, int] = defaultdict(int)
+    boxes = {-1: (0.0, 0, (model.graph.input[0].name, "#333333"))}
+    edges = []
+    for index, node in enumerate(shown):
+        sources = [producer[name] for name in node.input if name in producer]
+        rows[index] = 1 + max((rows[source] for source in sources), default=0)
+        column = in_row[rows[index]]
+        in_row[rows[index]] += 1
+        boxes[index] = (float(column), rows[index], (node.op_type, _OPERATOR_COLORS[node.op_type]))
+        edges += [(source, index) for source in sources]
+        if model.graph.input[0].name in node.input:
+            edges.append((-1, index))
+    return boxes, edges, len(nodes) - len(shown)
+
+
+def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -> Figure:
+    """Histogram of a tensor's float values over the 256 values INT8 can say.
+
+    Args:
+        values: float, any shape.
+        low, high: the float values of the INT8 numbers -128 and 127.
+    """
+    values = values.ravel()
+    step = (high - low) / 255
+    figure, (wide, close) = plt.subplots(1, 2, figsize=(8.5, 2.8), width_ratios=(3, 2))
+    wide.hist(values, bins=120, color=BLUE, alpha=0.8)
+    wide.axvspan(low, high, color=GREEN, alpha=0.12, label=f"INT8 reaches {low:.2f} to {high:.2f}")
+    clipped = float(((values < low) | (values > high)).mean())
+    wide.set(title=f"{title}: float values", xlabel="value", ylabel="how often", yscale="log")
+    wide.legend(title=f"{100 * clipped:.2f} % clipped", loc="upper right")
+    center = float(np.median(values))
+    window = (center - 8 * step, center + 8 * step)
+    near = values[(values >= window[0]) & (values <= window[1])]
+    close.hist(near, bins=80, color=BLUE, alpha=0.8)
+    for line in low + step * np.arange(256):
+        if window[0] <= line <= window[1]:
+            close.axvline(line, color=RED, lw=0.8)
+    close.set(title=f"close up: one step is {step:.4f}", xlabel="value", xlim=window)
+    return figure
+
+
+def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
+    """Confusion matrices beside each other; the diagonal is left white so that errors show.
+
+    Args:
+        matrices: titles and int [C, C]; rows are true classes, columns answers.
+    """
+    size = max(3.0, 0.36 * len(labels))
+    figure, axes = plt.subplots(
+        1, len(matrices), figsize=((size + 0.6) * len(matrices), size + 0.6), squeeze=False
+    )
+    for axis, (title, matrix) in zip(axes.flat, matrices.items(), strict=True):
+        errors = matrix.astype(float).copy()
+        np.fill_diagonal(errors, 0)
+        axis.imshow(errors, cmap="Oranges", vmin=0, vmax=max(1.0, errors.max()))
+        for row, column in np.argwhere(matrix > 0):
+            on_diagonal = row == column
+            dark = errors[row, column] > 0.6 * max(1.0, errors.max())
+            axis.text(
+                column, row, matrix[row, column], ha="center", va="center", fontsize=7,
+                color=GRAY if on_diagonal else "white" if dark else "black",
+            )  # fmt: skip
+        axis.set(xlabel="answer", ylabel="true class", title=title)
+        axis.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 2 else 0)
+        axis.set_yticks(range(len(labels)), labels)
+        axis.spines[:].set_visible(False)
+    return figure
+
+
+def stage_accuracy(stages: dict[str, dict]) -> Figure:
+    """Top-1 accuracy of each stage with its 95 % interval.
+
+    Args:
+        stages: name -> `metrics.Accuracy` as a dict.
+    """
+    figure, axis = plt.subplots(figsize=(6, 0.5 * len(stages) + 0.9))
+    for row, (_, share) in enumerate(stages.items()):
+        low, top1, high = (100 * share[key] for key in ("low", "top1", "high"))
+        color = ORANGE if row == len(stages) - 1 else BLUE
+        axis.errorbar(
+            top1, row, xerr=[[top1 - low], [high - top1]], fmt="o", color=color, capsize=4
+        )
+        axis.annotate(f"{top1:.2f} %", (top1, row), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+    axis.set(xlabel="top-1 accuracy, % (bar: 95 % Wilson interval)", ylim=(len(stages) - 0.4, -0.7))
+    axis.set_yticks(range(len(stages)), list(stages))
+    axis.grid(axis="x", alpha=0.3)
+    return figure
+
+
+def layer_cost(layers: Sequence[dict]) -> Figure:
+    """The compiler's estimate of cycles and KB moved, layer by layer, in execution order."""
+    shown = [layer for layer in layers if layer["operator"] not in ("InputOperator", "OutputOperator")]
+    names = [f"{layer['id']} {layer['operator']}" for layer in shown]
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 0.26 * len(shown) + 1), sharey=True)
+    places = np.arange(len(shown))
+    left.barh(places, [layer["cycles"] for layer in shown], color=BLUE)
+    right.barh(places, [layer["traffic_kb"] for layer in shown], color=ORANGE)
+    left.set(yticks=places, title="cycles (compiler estimate)")
+    left.set_yticklabels(names, fontsize=8)
+    left.invert_yaxis()
+    right.set(title="KB read and written (compiler estimate)")
+    return figure

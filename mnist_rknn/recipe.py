@@ -1,0 +1,358 @@
+"""Recipes: the one place for the facts of a run.
+
+A recipe is a YAML file in `configs/`. Image size, mean, std and colour order stand in it
+once; training, calibration, conversion and the manifest read them from there. `load`
+checks every key and value and answers a mistake with one line.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from .errors import PipelineError
+from .files import PROJECT
+
+CONFIGS = PROJECT / "configs"
+PADDLEX_DEVICES = r"auto|cpu|(gpu|xpu|npu|mlu|dcu)(:\d+(,\d+)*)?"
+
+
+class Section(BaseModel):
+    """Base of all recipe sections: no unknown keys, no silent change of type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+class Samples(Section):
+    """Upper limits on the number of images of each split; `null` takes all."""
+
+    train: int | None = Field(None, ge=1)
+    validation: int | None = Field(None, ge=1)
+    test: int | None = Field(None, ge=1)
+
+
+class Dataset(Section):
+    """Where the pictures come from and how they are split."""
+
+    kind: Literal["mnist"] = "mnist"
+    source: str | None = None  # folder with IDX or IDX.gz files; null: see `mnist.fetch`
+    validation: int = Field(5000, ge=1)  # images split off the training images
+    samples: Samples = Samples()
+
+
+class Image(Section):
+    """What the network sees. Written once, used by every step and on the board."""
+
+    height: int = Field(32, ge=16, le=1024)
+    width: int = Field(32, ge=16, le=1024)
+    color_order: Literal["rgb", "bgr"] = "rgb"
+    mean: Annotated[list[float], Field(min_length=3, max_length=3)] = [127.5, 127.5, 127.5]
+    std: Annotated[list[float], Field(min_length=3, max_length=3)] = [127.5, 127.5, 127.5]
+
+    @field_validator("width")
+    @classmethod
+    def _width_fits_the_npu(cls, width: int) -> int:
+        if width % 16:
+            raise ValueError(
+                "the RV1106 reads rows in steps of 16 pixels; "
+                f"use a multiple of 16, such as {max(16, round(width / 16) * 16)}"
+            )
+        return width
+
+    @field_validator("mean", "std", mode="before")
+    @classmethod
+    def _three_plain_numbers(cls, values: Any) -> Any:
+        if isinstance(values, list) and any(isinstance(value, list) for value in values):
+            raise ValueError("write one plain list of three numbers, such as [127.5, 127.5, 127.5]")
+        if isinstance(values, list):
+            return [float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values]
+        return values
+
+    @field_validator("mean")
+    @classmethod
+    def _mean_in_pixel_units(cls, mean: list[float]) -> list[float]:
+        if not all(0 <= value <= 255 for value in mean):
+            raise ValueError("a mean is a pixel value from 0 to 255")
+        if 0 < max(mean) <= 1:
+            raise ValueError(
+                "RKNN counts pixels from 0 to 255; multiply a mean given as a fraction by 255"
+            )
+        return mean
+
+    @field_validator("std")
+    @classmethod
+    def _std_in_pixel_units(cls, std: list[float]) -> list[float]:
+        if not all(0 < value <= 255 for value in std):
+            raise ValueError("a std is above 0 and at most 255: pixels are divided by it")
+        return std
+
+    @model_validator(mode="after")
+    def _same_units(self) -> "Image":
+        if max(self.mean) > 1 and max(self.std) <= 1:
+            raise ValueError(
+                f"image.std: {self.std} is a fraction while image.mean is in pixel units; "
+                "multiply it by 255"
+            )
+        return self
+
+
+class Model(Section):
+    """The network, by the name of its architecture in the training engine."""
+
+    architecture: str = "DigitNet"  # a class of mnist_rknn/networks.py, or one of PaddleClas
+    arguments: dict[str, Any] = {}
+
+    @field_validator("architecture")
+    @classmethod
+    def _an_identifier(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_\-]*", name):
+            raise ValueError("give the name of an architecture, such as DigitNet")
+        return name
+
+
+class Train(Section):
+    """Training in PaddleX. `transforms` are PaddleClas operators for training images only."""
+
+    epochs: int = Field(4, ge=1)
+    batch_size: int = Field(64, ge=2)
+    learning_rate: float = Field(0.1, gt=0, le=10)
+    warmup_epochs: float = Field(0, ge=0)
+    momentum: float = Field(0.9, ge=0, lt=1)
+    weight_decay: float = Field(1e-4, ge=0)
+    label_smoothing: float = Field(0.0, ge=0, lt=1)
+    transforms: list[dict[str, Any]] = []
+    device: str = "auto"  # auto, cpu, gpu, gpu:0,1 ...
+    dist_ips: str | None = None  # PaddleX's list of machines, "192.168.0.16,192.168.0.17"
+    workers: int = Field(1, ge=0, le=64)  # processes that decode images
+    min_accuracy: float = Field(0.0, ge=0, le=1)  # validation top-1 below which the step fails
+
+    @field_validator("device")
+    @classmethod
+    def _a_paddlex_device(cls, device: str) -> str:
+        if not re.fullmatch(PADDLEX_DEVICES, device):
+            raise ValueError("use auto, cpu, gpu, or gpu with numbers as in gpu:0,1")
+        return device
+
+    @model_validator(mode="after")
+    def _warmup_before_the_end(self) -> "Train":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"train.warmup_epochs: {self.warmup_epochs} leaves no epoch to learn in; "
+                f"use less than train.epochs ({self.epochs})"
+            )
+        return self
+
+
+class Export(Section):
+    """paddle2onnx and onnxslim."""
+
+    opset: int = 14
+    logits: str | None = None  # name of the logits tensor; null finds it by structure
+    max_difference: float = Field(1e-3, gt=0)  # between Paddle, ONNX and slim ONNX
+
+    @field_validator("opset")
+    @classmethod
+    def _opset_rknn_reads(cls, opset: int) -> int:
+        if not 12 <= opset <= 19:
+            raise ValueError("rknn-toolkit2 reads ONNX opset 12 to 19; use 14")
+        return opset
+
+
+class Calibration(Section):
+    """The training images whose value ranges set the INT8 scales."""
+
+    images: int = Field(100, ge=20, le=1000)
+
+
+class Rknn(Section):
+    """rknn-toolkit2. Keys are named after the arguments of its calls."""
+
+    toolkit: Literal["2.3.2", "2.5.0"] = "2.3.2"  # the module's runtime is 2.3.2
+    target_platform: str = "rv1106"
+    do_quantization: bool = True
+    quantized_dtype: str = "w8a8"
+    quantized_algorithm: Literal["normal", "kl_divergence", "mmse"] = "normal"
+    quantized_method: Literal["channel", "layer"] = "channel"
+    optimization_level: int = Field(3, ge=0, le=3)
+    dynamic_input: None = None
+    op_target: dict[str, str] | None = None
+
+    @field_validator("target_platform")
+    @classmethod
+    def _the_module(cls, platform: str) -> str:
+        if platform.lower() != "rv1106":
+            raise ValueError("the Lockzhiner Vision Module is an RV1106; use rv1106")
+        return platform.lower()
+
+    @field_validator("do_quantization")
+    @classmethod
+    def _quantized(cls, wanted: bool) -> bool:
+        if not wanted:
+            raise ValueError("the RV1106 NPU has no float mode; use true")
+        return wanted
+
+    @field_validator("quantized_dtype")
+    @classmethod
+    def _dtype_the_npu_runs(cls, dtype: str) -> str:
+        if dtype == "w16a16i_dfp":
+            raise ValueError("it converts, but boards were reported to give wrong results; use w8a8")
+        if dtype != "w8a8":
+            raise ValueError("rknn-toolkit2 does not build it for rv1106; use w8a8")
+        return dtype
+
+    @field_validator("dynamic_input", mode="before")
+    @classmethod
+    def _no_dynamic_input(cls, value: Any) -> None:
+        if value is not None:
+            raise ValueError("it builds a model that the RV1106 runtime cannot load; remove the key")
+
+    @field_validator("op_target")
+    @classmethod
+    def _no_cpu_layers(cls, targets: dict[str, str] | None) -> dict[str, str] | None:
+        for layer, target in (targets or {}).items():
+            if target != "npu":
+                raise ValueError(
+                    f"layer {layer} on {target!r} is accepted by the toolkit and fails on the "
+                    "board; use npu or remove the key"
+                )
+        return targets
+
+
+class Verify(Section):
+    """What the INT8 model must reach on the test images; a miss fails the step."""
+
+    min_accuracy: float = Field(0.99, ge=0, le=1)  # top-1 in the RKNN simulator
+    max_drop: float = Field(0.0015, ge=0, le=1)  # top-1, Paddle float minus INT8
+    min_cosine: float = Field(0.995, ge=-1, le=1)  # mean cosine of float and INT8 logits
+    workers: int = Field(2, ge=1, le=64)  # simulator processes
+
+
+class Recipe(Section):
+    """All facts of a run. `name` is the file's name and the name of the artifacts."""
+
+    name: str
+    description: str
+    seed: int = Field(1, ge=0, lt=2**31)
+    dataset: Dataset = Dataset()
+    image: Image = Image()
+    model: Model = Model()
+    train: Train = Train()
+    export: Export = Export()
+    calibration: Calibration = Calibration()
+    rknn: Rknn = Rknn()
+    verify: Verify = Verify()
+
+    @field_validator("name")
+    @classmethod
+    def _usable_as_file_name(cls, name: str) -> str:
+        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", name):
+            raise ValueError("use letters, digits, '_', '-' and '.'")
+        return name
+
+    @model_validator(mode="after")
+    def _enough_to_calibrate(self) -> "Recipe":
+        if self.dataset.samples.train and self.dataset.samples.train < self.calibration.images:
+            raise ValueError(
+                f"calibration.images: {self.calibration.images} is more than "
+                f"dataset.samples.train ({self.dataset.samples.train}); lower it"
+            )
+        return self
+
+
+def names() -> list[str]:
+    """Names of the recipes in `configs/`, sorted."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def load(recipe: str = "mnist", overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+    """Read, override and check a recipe.
+
+    Args:
+        recipe: a name in `configs/`, or the path of a YAML file.
+        overrides: changes as "section.key=value"; the value is read as YAML.
+
+    Raises:
+        PipelineError: no such recipe, not YAML, or a key or value that cannot work.
+    """
+    path = find(recipe)
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        place = getattr(error, "problem_mark", None)
+        where = f" at line {place.line + 1}" if place else ""
+        raise PipelineError(f"recipe {path.name} is not valid YAML{where}") from None
+    if not isinstance(content, dict):
+        raise PipelineError(f"recipe {path.name} is empty: start from configs/mnist.yaml")
+    content = {"name": path.stem, **content}
+    for override in overrides:
+        _set(content, override)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise PipelineError(_one_line(path.name, error)) from None
+
+
+def find(recipe: str) -> Path:
+    """Path of a recipe given by name or by path."""
+    if recipe.endswith((".yaml", ".yml")):
+        if Path(recipe).is_file():
+            return Path(recipe)
+        raise PipelineError(f"recipe file {recipe} does not exist")
+    path = CONFIGS / f"{recipe}.yaml"
+    if "/" in recipe or not path.is_file():
+        raise PipelineError(f"unknown recipe {recipe!r}: choose one of {', '.join(names())}")
+    return path
+
+
+def _set(content: dict, override: str) -> None:
+    """Apply one "a.b=value" to nested dictionaries, in place."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise PipelineError(f"override {override!r}: write it as section.key=value")
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise PipelineError(f"override {override!r}: the value is not valid YAML") from None
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    *sections, last = key.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise PipelineError(f"override {override!r}: {section} is not a section")
+    content[last] = value
+
+
+def _one_line(name: str, error: ValidationError) -> str:
+    """The first problem pydantic found, as one line: key, value, cure."""
+    problem, others = error.errors()[0], error.error_count() - 1
+    key = ".".join(str(part) for part in problem["loc"] if part != "function-before")
+    more = f" (and {others} more)" if others else ""
+    if problem["type"] == "extra_forbidden":
+        fields = _section_fields(problem["loc"][:-1])
+        return f"recipe {name}: unknown key {key}: the keys here are {', '.join(fields)}{more}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not message[:4].isupper():  # keep RKNN as it is
+        message = message[:1].lower() + message[1:]
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict) and ": " in message:
+        return f"recipe {name}: {message}{more}"  # a check across keys names its key itself
+    if problem["type"] == "missing":
+        return f"recipe {name}: {key} is missing{more}"
+    return f"recipe {name}: {key}: {problem['input']!r} cannot work: {message}{more}"
+
+
+def _section_fields(location: tuple) -> list[str]:
+    section: Any = Recipe
+    for part in location:
+        section = section.model_fields[part].annotation
+    return list(section.model_fields)
+
+
+def dump(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data, as it goes into the manifest."""
+    return recipe.model_dump(mode="json")
