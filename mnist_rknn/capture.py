@@ -22,7 +22,7 @@ def output_to(log: Path, keep_python: bool = False) -> Iterator[TextIO]:
     sys.stdout.flush()
     sys.stderr.flush()
     with contextlib.ExitStack() as stack:
-        file = stack.enter_context(open(log, "w", encoding="utf-8", errors="replace", buffering=1))
+        file = stack.enter_context(log.open("w", encoding="utf-8", errors="replace", buffering=1))
         streams: list[TextIO] = []
         for descriptor, stream in ((1, sys.stdout), (2, sys.stderr)):
             saved = os.dup(descriptor)

@@ -104,7 +104,9 @@ def write(folder: Path, recipe: Recipe, source: Source, indices: dict[str, np.nd
             rows = []
             for index in indices[name]:
                 file = f"images/{name}/{index:05d}.png"
-                write_image(partial / file, fit(images[index], recipe.image.height, recipe.image.width))
+                write_image(
+                    partial / file, fit(images[index], recipe.image.height, recipe.image.width)
+                )
                 rows.append(f"{file} {classes[index]}\n")
             (partial / f"{name}.txt").write_text("".join(rows), encoding="utf-8")
 

@@ -88,7 +88,9 @@ def check_platform() -> Check:
 
 def check_processor() -> Check:
     """Cores, and AVX, without which the Paddle wheel does not start."""
-    cpu = Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    cpu = (
+        Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
+    )
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if "avx" not in cpu:
         return Check("processor", "FAIL", "no AVX", "Paddle's wheel needs it: use another machine")
@@ -163,7 +165,7 @@ def check_rknn() -> Check:
     """Import `rknn.api` and make a real RKNN() object."""
     code = (
         "from mnist_rknn import rknn_toolkit; api = rknn_toolkit.load_api(); api(verbose=False); "
-        "import torch; print('stand-in' if hasattr(torch, '__is_stand_in__') else torch.__version__)"
+        "import torch; print('stand-in' if hasattr(torch, '__is_stand_in__') else 'real')"
     )
     ok, output = _run(code)
     if not ok:

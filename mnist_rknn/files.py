@@ -21,7 +21,7 @@ LOCK_HOLDER = "MNIST_RKNN_LOCK_HOLDER"  # pid of the process that locked for its
 def sha256(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     digest = hashlib.sha256()
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
@@ -98,7 +98,9 @@ def read_json(path: Path) -> Any:
     except FileNotFoundError:
         raise PipelineError(f"{path} is missing: run the step that writes it first") from None
     except ValueError as error:
-        raise PipelineError(f"{path} is damaged ({error}): delete it and run its step again") from None
+        raise PipelineError(
+            f"{path} is damaged ({error}): delete it and run its step again"
+        ) from None
 
 
 def relative(path: Path) -> str:
@@ -129,7 +131,7 @@ class FolderLock:
         if os.environ.get(LOCK_HOLDER) == f"{os.getppid()}:{self.path}":
             return self
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = open(self.path, "a+", encoding="utf-8")  # noqa: SIM115 (held open)
+        self._file = self.path.open("a+", encoding="utf-8")
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

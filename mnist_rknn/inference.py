@@ -122,7 +122,9 @@ class Simulator:
         workers: number of processes; a process does 1,000 to 1,500 pictures of 32x32 a second.
     """
 
-    def __init__(self, recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path, workers: int):
+    def __init__(
+        self, recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path, workers: int
+    ):
         self._pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
@@ -131,7 +133,9 @@ class Simulator:
         )
         self._workers = workers
 
-    def run(self, images: np.ndarray, progress: Callable[[int], None] = lambda _: None) -> np.ndarray:
+    def run(
+        self, images: np.ndarray, progress: Callable[[int], None] = lambda _: None
+    ) -> np.ndarray:
         """Logits float32 [N, classes] of uint8 [N, H, W, 3].
 
         Args:
@@ -157,7 +161,9 @@ def _build_in_worker(recipe: Recipe, onnx_file: Path, calibration_list: Path, lo
     global _worker_model
     _worker_model = None
     try:
-        _worker_model = build(recipe, onnx_file, calibration_list, log.with_suffix(f".{os.getpid()}.log"))
+        _worker_model = build(
+            recipe, onnx_file, calibration_list, log.with_suffix(f".{os.getpid()}.log")
+        )
     except PipelineError as error:
         _worker_model = error  # an exception here would be reported as a broken pool
 
@@ -181,9 +187,13 @@ def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path):
         rknn = RKNN(verbose=False)
         check("config", rknn.config(**rknn_toolkit.config_arguments(recipe)), log)
         check("load_onnx", rknn.load_onnx(model=str(onnx_file)), log)
-        code = rknn.build(do_quantization=recipe.rknn.do_quantization, dataset=str(calibration_list))
+        code = rknn.build(
+            do_quantization=recipe.rknn.do_quantization, dataset=str(calibration_list)
+        )
         check("build", code, log)
         check("init_runtime", rknn.init_runtime(), log)
+        shape = (1, recipe.image.height, recipe.image.width, 3)
+        run_simulator(rknn, np.zeros(shape, np.uint8))  # the first call prepares and prints
     log.unlink(missing_ok=True)  # it went well; a failure keeps its log
     return rknn
 

@@ -38,6 +38,35 @@ def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
+def write_verification(
+    run: steps.Run,
+    stages: dict[str, dict[str, Any]],
+    speed: dict[str, float],
+    misses: list[str],
+    flipped: list[dict[str, str]],
+) -> None:
+    """Write `verify.json`.
+
+    Args:
+        stages: rows of `metrics.stage_row` by stage.
+        speed: pictures a second of each stage on this PC.
+        misses: thresholds of the recipe that were missed, a line each.
+        flipped: pictures on which INT8 and float disagree: file, true, float, int8.
+    """
+    write_json(
+        run.folder / "verify.json",
+        {
+            "passed": not misses,
+            "misses": misses,
+            "thresholds": run.recipe.verify.model_dump(),
+            "measured": "on this PC; stage rknn in the RKNN simulator; board: not measured",
+            "stages": stages,
+            "images_per_second": {stage: round(value, 1) for stage, value in speed.items()},
+            "flipped": flipped,
+        },
+    )
+
+
 def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """The manifest of a run whose steps are all done.
 
@@ -134,5 +163,7 @@ def summary(folder: Path) -> str:
     seconds = manifest["durations"]
     parts = ", ".join(f"{step} {value:.0f} s" for step, value in seconds.items())
     lines.append(f"time       {sum(seconds.values()):.0f} s ({parts})")
-    lines.append("verified   " + ("yes" if manifest["verified"] else "NO: " + "; ".join(manifest["misses"])))
+    lines.append(
+        "verified   " + ("yes" if manifest["verified"] else "NO: " + "; ".join(manifest["misses"]))
+    )
     return "\n".join(lines)

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from .recipe import Verify
 
@@ -103,6 +104,26 @@ def centered(logits: np.ndarray) -> np.ndarray:
     return logits - logits.mean(axis=1, keepdims=True)
 
 
+def stage_table(stages: dict[str, dict[str, Any]], speed: dict[str, float]) -> pd.DataFrame:
+    """The rows of `stage_row` as a table for people, a line a stage.
+
+    Args:
+        speed: pictures a second of each stage, measured on this PC.
+    """
+    rows = {}
+    for stage, row in stages.items():
+        share, cosine = row["accuracy"], row["cosine"]
+        rows[stage] = {
+            "top-1 %": f"{100 * share['top1']:.2f}",
+            "95 % interval": f"{100 * share['low']:.2f} to {100 * share['high']:.2f}",
+            "drop, points": f"{100 * row['drop']:.2f}",
+            "agreement %": f"{100 * row['agreement']:.2f}",
+            "cosine mean (min)": f"{cosine['mean']:.5f} ({cosine['min']:.4f})",
+            "images/s on this PC": f"{speed[stage]:,.0f}",
+        }
+    return pd.DataFrame(rows).T
+
+
 def misses(stages: dict[str, dict[str, Any]], wanted: Verify) -> list[str]:
     """What the INT8 model misses of the recipe's thresholds, a line each; empty if nothing.
 
@@ -117,5 +138,7 @@ def misses(stages: dict[str, dict[str, Any]], wanted: Verify) -> list[str]:
     if drop > wanted.max_drop + 1e-9:
         found.append(f"the loss to INT8 {drop:.4f} is above verify.max_drop {wanted.max_drop}")
     if cosine < wanted.min_cosine:
-        found.append(f"mean logit cosine {cosine:.4f} is below verify.min_cosine {wanted.min_cosine}")
+        found.append(
+            f"mean logit cosine {cosine:.4f} is below verify.min_cosine {wanted.min_cosine}"
+        )
     return found

@@ -111,7 +111,9 @@ def require_logits(model: onnx.ModelProto) -> None:
         PipelineError: the graph ends in Softmax or has several outputs.
     """
     if len(model.graph.output) != 1:
-        raise PipelineError(f"the graph has {len(model.graph.output)} outputs; keep the logits only")
+        raise PipelineError(
+            f"the graph has {len(model.graph.output)} outputs; keep the logits only"
+        )
     output = model.graph.output[0].name
     last = next((node for node in model.graph.node if output in node.output), None)
     if last is not None and last.op_type in ("Softmax", "LogSoftmax", "Sigmoid"):

@@ -40,7 +40,15 @@ def use_style() -> None:
         plt.rcParams["font.sans-serif"] = ["DejaVu Sans", family]
 
 
-def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10, title: str = "") -> Figure:
+def _finished(figure: Figure) -> Figure:
+    """Take a figure off pyplot's list, so that a notebook shows it once, as a cell's value."""
+    plt.close(figure)
+    return figure
+
+
+def image_grid(
+    images: np.ndarray, titles: Sequence[str], columns: int = 10, title: str = ""
+) -> Figure:
     """Pictures in rows with a caption each.
 
     Args:
@@ -56,7 +64,7 @@ def image_grid(images: np.ndarray, titles: Sequence[str], columns: int = 10, tit
         axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(caption, fontsize=8)
     figure.suptitle(title)
-    return figure
+    return _finished(figure)
 
 
 def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
@@ -75,20 +83,23 @@ def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figu
     axis.set(xticks=range(len(labels)), ylabel="images", title="Images of each class")
     axis.set_xticklabels(labels)
     axis.legend(ncols=len(classes), loc="upper center", bbox_to_anchor=(0.5, -0.12))
-    return figure
+    return _finished(figure)
 
 
 def learning_curves(history: dict[str, list[float]]) -> Figure:
     """Loss and accuracy of every epoch, as `training.read_history` returns them."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
     epochs = history["epoch"]
-    for axis, kind, label in ((left, "loss", "cross-entropy loss"), (right, "top1", "top-1 accuracy, %")):
+    for axis, kind, label in (
+        (left, "loss", "cross-entropy loss"),
+        (right, "top1", "top-1 accuracy, %"),
+    ):
         for split, color in (("train", BLUE), ("val", ORANGE)):
             values = np.array(history[f"{split}_{kind}"]) * (100 if kind == "top1" else 1)
             axis.plot(epochs, values, "o-", color=color, markersize=4, label=split)
         axis.set(xlabel="epoch", title=label, xticks=epochs[:: max(1, len(epochs) // 10)])
     left.legend()
-    return figure
+    return _finished(figure)
 
 
 def operator_bars(before: dict[str, int], after: dict[str, int]) -> Figure:
@@ -107,7 +118,7 @@ def operator_bars(before: dict[str, int], after: dict[str, int]) -> Figure:
     axis.set_yticklabels(names)
     axis.invert_yaxis()
     axis.legend(loc="lower right")
-    return figure
+    return _finished(figure)
 
 
 def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure:
@@ -120,7 +131,7 @@ def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure
     layouts = {title: _layout(model, limit) for title, model in models.items()}
     height = max(max(y for _, y, _ in boxes.values()) for boxes, _, _ in layouts.values()) + 2
     figure, axes = plt.subplots(
-        1, len(models), figsize=(4.2 * len(models), 0.42 * height + 0.5), squeeze=False
+        1, len(models), figsize=(3.4 * len(models), 0.36 * height + 0.5), squeeze=False
     )
     for axis, (title, (boxes, edges, hidden)) in zip(axes.flat, layouts.items(), strict=True):
         for source, target in edges:
@@ -141,7 +152,7 @@ def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure
         more = f" ({hidden} more below)" if hidden else ""
         axis.set_title(title + more)
         axis.axis("off")
-    return figure
+    return _finished(figure)
 
 
 _OPERATOR_COLORS = defaultdict(
@@ -190,7 +201,7 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
     wide.axvspan(low, high, color=GREEN, alpha=0.12, label=f"INT8 reaches {low:.2f} to {high:.2f}")
     clipped = float(((values < low) | (values > high)).mean())
     wide.set(title=f"{title}: float values", xlabel="value", ylabel="how often", yscale="log")
-    wide.legend(title=f"{100 * clipped:.2f} % clipped", loc="upper right")
+    wide.legend(title=f"{100 * clipped:.2f} % clipped", loc="lower center", frameon=True)
     center = float(np.median(values))
     window = (center - 8 * step, center + 8 * step)
     near = values[(values >= window[0]) & (values <= window[1])]
@@ -199,7 +210,7 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
         if window[0] <= line <= window[1]:
             close.axvline(line, color=RED, lw=0.8)
     close.set(title=f"close up: one step is {step:.4f}", xlabel="value", xlim=window)
-    return figure
+    return _finished(figure)
 
 
 def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
@@ -227,7 +238,7 @@ def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
         axis.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 2 else 0)
         axis.set_yticks(range(len(labels)), labels)
         axis.spines[:].set_visible(False)
-    return figure
+    return _finished(figure)
 
 
 def stage_accuracy(stages: dict[str, dict]) -> Figure:
@@ -243,16 +254,25 @@ def stage_accuracy(stages: dict[str, dict]) -> Figure:
         axis.errorbar(
             top1, row, xerr=[[top1 - low], [high - top1]], fmt="o", color=color, capsize=4
         )
-        axis.annotate(f"{top1:.2f} %", (top1, row), (0, 7), textcoords="offset points", ha="center", fontsize=8)
+        axis.annotate(
+            f"{top1:.2f} %",
+            (top1, row),
+            (0, 7),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
     axis.set(xlabel="top-1 accuracy, % (bar: 95 % Wilson interval)", ylim=(len(stages) - 0.4, -0.7))
     axis.set_yticks(range(len(stages)), list(stages))
     axis.grid(axis="x", alpha=0.3)
-    return figure
+    return _finished(figure)
 
 
 def layer_cost(layers: Sequence[dict]) -> Figure:
     """The compiler's estimate of cycles and KB moved, layer by layer, in execution order."""
-    shown = [layer for layer in layers if layer["operator"] not in ("InputOperator", "OutputOperator")]
+    shown = [
+        layer for layer in layers if layer["operator"] not in ("InputOperator", "OutputOperator")
+    ]
     names = [f"{layer['id']} {layer['operator']}" for layer in shown]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 0.26 * len(shown) + 1), sharey=True)
     places = np.arange(len(shown))
@@ -262,4 +282,4 @@ def layer_cost(layers: Sequence[dict]) -> Figure:
     left.set_yticklabels(names, fontsize=8)
     left.invert_yaxis()
     right.set(title="KB read and written (compiler estimate)")
-    return figure
+    return _finished(figure)

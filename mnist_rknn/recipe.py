@@ -67,7 +67,9 @@ class Image(Section):
         if isinstance(values, list) and any(isinstance(value, list) for value in values):
             raise ValueError("write one plain list of three numbers, such as [127.5, 127.5, 127.5]")
         if isinstance(values, list):
-            return [float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values]
+            return [
+                float(v) if isinstance(v, int) and not isinstance(v, bool) else v for v in values
+            ]
         return values
 
     @field_validator("mean")
@@ -99,16 +101,17 @@ class Image(Section):
 
 
 class Model(Section):
-    """The network, by the name of its architecture in the training engine."""
+    """The network."""
 
-    architecture: str = "DigitNet"  # a class of mnist_rknn/networks.py, or one of PaddleClas
-    arguments: dict[str, Any] = {}
+    name: str = "DigitNet"  # a class of mnist_rknn/networks.py, or a model name of PaddleX
+    architecture: str | None = None  # PaddleClas's name for it, where that is another
+    arguments: dict[str, Any] = {}  # of the architecture
 
-    @field_validator("architecture")
+    @field_validator("name", "architecture")
     @classmethod
-    def _an_identifier(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_\-]*", name):
-            raise ValueError("give the name of an architecture, such as DigitNet")
+    def _a_name(cls, name: str | None) -> str | None:
+        if name is not None and not re.fullmatch(r"[A-Za-z][A-Za-z0-9_\-]*", name):
+            raise ValueError("give the name of a model, such as DigitNet")
         return name
 
 
@@ -197,7 +200,9 @@ class Rknn(Section):
     @classmethod
     def _dtype_the_npu_runs(cls, dtype: str) -> str:
         if dtype == "w16a16i_dfp":
-            raise ValueError("it converts, but boards were reported to give wrong results; use w8a8")
+            raise ValueError(
+                "it converts, but boards were reported to give wrong results; use w8a8"
+            )
         if dtype != "w8a8":
             raise ValueError("rknn-toolkit2 does not build it for rv1106; use w8a8")
         return dtype
@@ -206,7 +211,9 @@ class Rknn(Section):
     @classmethod
     def _no_dynamic_input(cls, value: Any) -> None:
         if value is not None:
-            raise ValueError("it builds a model that the RV1106 runtime cannot load; remove the key")
+            raise ValueError(
+                "it builds a model that the RV1106 runtime cannot load; remove the key"
+            )
 
     @field_validator("op_target")
     @classmethod

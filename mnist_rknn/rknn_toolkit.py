@@ -6,12 +6,13 @@ codes are checked, and its tables become data.
 """
 
 import contextlib
+import logging
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from . import torch_standin
 from .capture import output_to
@@ -21,17 +22,36 @@ from .recipe import Recipe
 
 # Operators the RV1106 runtime can run on its CPU (Rockchip's V2.3.2 operator list).
 CPU_OPERATORS = frozenset(
-    "Concat DataConvert Div exLayerNorm Exp Gather ReduceL2 ReduceMax Reshape ScatterND Softmax"
-    " InputOperator OutputOperator".split()
+    [
+        "Concat",
+        "DataConvert",
+        "Div",
+        "exLayerNorm",
+        "Exp",
+        "Gather",
+        "ReduceL2",
+        "ReduceMax",
+        "Reshape",
+        "ScatterND",
+        "Softmax",
+        "InputOperator",
+        "OutputOperator",
+    ]
 )
 
 # What the toolkit says, and what it means. Looked for in its log and exceptions, in order.
 TRANSLATIONS = (
     (r"is invalid!", "a calibration image is missing or damaged: run 04_calibration again"),
     (r"Unsupport file", "a line of the calibration list is no picture file: run 04_calibration"),
-    (r"dataset.*not exist|No such file.*txt", "the calibration list is missing: run 04_calibration"),
+    (
+        r"dataset.*not exist|No such file.*txt",
+        "the calibration list is missing: run 04_calibration",
+    ),
     (r"list index out of range", "the ONNX graph is empty: run 03_export again"),
-    (r"opset.*(not support|unsupport|<=)|Unsupport onnx opset", "the ONNX opset is not one it reads: use 12 to 19"),
+    (
+        r"opset.*(not support|unsupport|<=)|Unsupport onnx opset",
+        "the ONNX opset is not one it reads: use 12 to 19",
+    ),
     (r"target_platform.*(invalid|unsupport|not in)", "it does not know the chip: use rv1106"),
     (r"not support.*dtype|quantized_dtype", "it cannot build this data type for rv1106: use w8a8"),
     (r"input.?shape|input_size_list", "the input shape does not fit the graph: run 03_export"),
@@ -89,7 +109,9 @@ def load_api() -> type:
     try:
         from rknn.api import RKNN
     except ImportError as error:
-        raise PipelineError(f"rknn-toolkit2 cannot be imported ({error}): run `make setup`") from None
+        raise PipelineError(
+            f"rknn-toolkit2 cannot be imported ({error}): run `make setup`"
+        ) from None
     return RKNN
 
 
@@ -133,7 +155,7 @@ def captured(log: Path) -> Iterator[None]:
         PipelineError: the toolkit raised something; the message is in plain words, the
             original stands in the log.
     """
-    with output_to(log) as file:
+    with output_to(log) as file, _log_handlers_to(file):
         try:
             yield
         except PipelineError:
@@ -142,6 +164,25 @@ def captured(log: Path) -> Iterator[None]:
             file.write(f"\n{type(error).__name__}: {error}\n")
             file.flush()
             raise PipelineError(explain("rknn-toolkit2", log)) from error
+
+
+@contextlib.contextmanager
+def _log_handlers_to(file: TextIO) -> Iterator[None]:
+    """Redirect the toolkit's log handlers, which keep the stream of when they were made."""
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    handlers = {
+        handler
+        for logger in [logging.root, *loggers]
+        for handler in logger.handlers
+        if type(handler) is logging.StreamHandler
+    }
+    before = {handler: handler.setStream(file) for handler in handlers}
+    try:
+        yield
+    finally:
+        for handler, stream in before.items():
+            if stream is not None:
+                handler.setStream(stream)
 
 
 def require_success(call: str, code: int, log: Path) -> None:

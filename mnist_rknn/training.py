@@ -18,6 +18,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import yaml
+
 from . import fonts
 from .capture import output_to
 from .errors import PipelineError
@@ -90,8 +92,8 @@ def use_engine() -> Engine:
     return engine
 
 
-def register(architecture: str) -> None:
-    """Make PaddleX accept `architecture` as `Global.model`.
+def register(model: str) -> None:
+    """Make PaddleX accept `model` as `Global.model`.
 
     PaddleX looks a model up by name twice: in its table of models, and among the names its
     trainer, evaluator, exporter and dataset checker classes declare in `entities`. Stock
@@ -107,20 +109,20 @@ def register(architecture: str) -> None:
     from paddlex.repo_apis.base import register as table
 
     try:
-        table.get_registered_model_info(architecture)
+        table.get_registered_model_info(model)
         return
     except KeyError:
         pass
     table.register_model_info(
         {
-            "model_name": architecture,
+            "model_name": model,
             "suite": "Cls",
             "config_path": "",  # ours comes as Train.basic_config_path
             "supported_apis": ["train", "evaluate", "predict", "export"],
         }
     )
     for parent in (ClsDatasetChecker, ClsTrainer, ClsEvaluator, ClsExportor):
-        type(f"{architecture}{parent.__name__}", (parent,), {"entities": [architecture]})
+        type(f"{model}{parent.__name__}", (parent,), {"entities": [model]})
 
 
 def resolve_device(device: str) -> str:
@@ -183,7 +185,7 @@ def engine_config(recipe: Recipe, dataset: Path, labels: list[str]) -> dict[str,
             "save_inference_dir": "",
         },
         "Arch": {
-            "name": recipe.model.architecture,
+            "name": recipe.model.architecture or recipe.model.name,
             "class_num": len(labels),
             **recipe.model.arguments,
         },
@@ -210,12 +212,28 @@ def engine_config(recipe: Recipe, dataset: Path, labels: list[str]) -> dict[str,
             "infer_imgs": "",
             "batch_size": 10,
             "transforms": [decode, normalize, {"ToCHWImage": None}],
-            "PostProcess": {"name": "Topk", "topk": topk[1], "class_id_map_file": str(dataset / "label.txt")},
+            "PostProcess": {
+                "name": "Topk",
+                "topk": topk[1],
+                "class_id_map_file": str(dataset / "label.txt"),
+            },
         },
     }
 
 
-def paddlex_config(recipe: Recipe, dataset: Path, output: Path, engine_file: Path) -> dict[str, Any]:
+def to_yaml(config: dict[str, Any]) -> str:
+    """Configuration as YAML, short lists on one line and nothing said by reference."""
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return yaml.dump(config, Dumper=Dumper, sort_keys=False, default_flow_style=None, width=90)
+
+
+def paddlex_config(
+    recipe: Recipe, dataset: Path, output: Path, engine_file: Path
+) -> dict[str, Any]:
     """What PaddleX's dataset checker, trainer, evaluator and exporter are told.
 
     Args:
@@ -226,7 +244,7 @@ def paddlex_config(recipe: Recipe, dataset: Path, output: Path, engine_file: Pat
     best = str(output / "best_model" / "best_model.pdparams")
     return {
         "Global": {
-            "model": recipe.model.architecture,
+            "model": recipe.model.name,
             "mode": "train",
             "dataset_dir": str(dataset),
             "device": resolve_device(recipe.train.device),
@@ -370,5 +388,3 @@ def parameter_count(weights: Path) -> int:
     import paddle
 
     return sum(int(value.size) for value in paddle.load(str(weights)).values())
-
-

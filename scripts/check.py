@@ -1,8 +1,8 @@
 #!/usr/bin/env python
 """Check this machine and environment, one line each, with the cure for what fails.
 
-    python scripts/check.py               everything
-    python scripts/check.py --platform    only what needs no packages; `make setup` asks it
+python scripts/check.py               everything
+python scripts/check.py --platform    only what needs no packages; `make setup` asks it
 """
 
 from __future__ import annotations

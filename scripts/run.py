@@ -1,10 +1,10 @@
 #!/usr/bin/env python
 """Run the notebooks headless: one step, a range, or all that is not up to date.
 
-    python scripts/run.py                          every step of recipe mnist
-    python scripts/run.py 02 --recipe smoke        one step
-    python scripts/run.py 03-06 --set rknn.quantized_algorithm=mmse
-    python scripts/run.py --list                   what is up to date, and why not
+python scripts/run.py                          every step of recipe mnist
+python scripts/run.py 02 --recipe smoke        one step
+python scripts/run.py 03-06 --set rknn.quantized_algorithm=mmse
+python scripts/run.py --list                   what is up to date, and why not
 """
 
 import argparse
@@ -40,11 +40,16 @@ def main() -> int:
             return 0
         from mnist_rknn import runner
 
-        parameters = {"recipe": arguments.recipe, "output": arguments.output, "overrides": arguments.set}
+        parameters = {
+            "recipe": arguments.recipe,
+            "output": arguments.output,
+            "overrides": arguments.set,
+        }
         parameters |= extra_parameters(arguments.parameter)
         if recipes.find(arguments.recipe).parent != recipes.CONFIGS:
             parameters["recipe"] = str(recipes.find(arguments.recipe).resolve())
-        parameters["output"] = str(folder)
+        if arguments.output:
+            parameters["output"] = str(folder)
         with runner.lock(folder, f"scripts/run.py {arguments.steps}"):
             for step in chosen:
                 runner.run_step(step, recipe, folder, parameters, arguments.force)
@@ -74,15 +79,33 @@ def parse() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("steps", nargs="?", default="all", help='"all", a step ("02"), or a range ("03-06")')
-    parser.add_argument("--recipe", default="mnist", help="name in configs/, or path of a YAML file")
+    parser.add_argument(
+        "steps", nargs="?", default="all", help='"all", a step ("02"), or a range ("03-06")'
+    )
+    parser.add_argument(
+        "--recipe", default="mnist", help="name in configs/, or path of a YAML file"
+    )
     parser.add_argument("--output", help="folder for the results (default: output/<recipe>)")
-    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="override one key of the recipe")
-    parser.add_argument("--parameter", action="append", default=[], metavar="NAME=VALUE", help="set another notebook parameter")
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override one key of the recipe",
+    )
+    parser.add_argument(
+        "--parameter",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="set another notebook parameter",
+    )
     parser.add_argument("--force", action="store_true", help="run steps that are up to date too")
     parser.add_argument("--list", action="store_true", help="show the steps and what is up to date")
     parser.add_argument("--refresh", action="store_true", help="bring .inputs/ up to date for make")
-    parser.add_argument("--summary", action="store_true", help="print the results of a finished run")
+    parser.add_argument(
+        "--summary", action="store_true", help="print the results of a finished run"
+    )
     return parser.parse_args()
 
 

@@ -184,9 +184,7 @@ def write_inference_config(config, folder: Path) -> None:
     ]
     transforms.append({"ToCHWImage": None})
     label_file = Path(config["DataLoader"]["Eval"]["dataset"]["image_root"]) / "label.txt"
-    labels = [
-        line.split(" ", 1)[1] for line in label_file.read_text(encoding="utf-8").splitlines()
-    ]
+    labels = [line.split(" ", 1)[1] for line in label_file.read_text(encoding="utf-8").splitlines()]
     topk = min(5, len(labels))
     content = {
         "Global": {"model_name": config["Global"]["pdx_model_name"]},
