@@ -105,7 +105,7 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 
 benchmark: $(READY)
-	$(PY) scripts/benchmark.py --recipe $(RECIPE)
+	$(PY) scripts/benchmark.py --recipe $(RECIPE) $(foreach change,$(SET),--set '$(change)')
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:

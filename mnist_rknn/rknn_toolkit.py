@@ -52,7 +52,10 @@ TRANSLATIONS = (
         r"opset.*(not support|unsupport|<=)|Unsupport onnx opset",
         "the ONNX opset is not one it reads: use 12 to 19",
     ),
-    (r"target_platform.*(invalid|unsupport|not in)", "it does not know the chip: use rv1106"),
+    (
+        r"invalid target_platform|target_platform.*(unsupport|not in)",
+        "it does not know the chip: use rv1106",
+    ),
     (r"not support.*dtype|quantized_dtype", "it cannot build this data type for rv1106: use w8a8"),
     (r"input.?shape|input_size_list", "the input shape does not fit the graph: run 03_export"),
 )

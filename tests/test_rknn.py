@@ -1,0 +1,222 @@
+"""The real toolkit: what it builds is read, and what the board would refuse is refused."""
+
+import struct
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+from test_onnx_graph import classifier
+
+from mnist_rknn import inference, recipe, rknn_file, rknn_toolkit
+from mnist_rknn.errors import PipelineError
+
+MEAN = STD = [127.5, 127.5, 127.5]
+SHAPE = [1, 3, 32, 32]
+
+
+def build(model: onnx.ModelProto | str, calibration, log, **config) -> rknn_toolkit.Compilation:
+    """Build with the real toolkit and return the compiler's table."""
+    if not isinstance(model, str):
+        onnx.save(model, str(log.with_suffix(".onnx")))
+        model = str(log.with_suffix(".onnx"))
+    arguments = {**rknn_toolkit.config_arguments(recipe.load("smoke")), **config}
+    api = rknn_toolkit.load_api()
+    with rknn_toolkit.captured(log):
+        rknn = api(verbose=True)
+        rknn_toolkit.require_success("config", rknn.config(**arguments), log)
+        rknn_toolkit.require_success("load_onnx", rknn.load_onnx(model=model), log)
+        code = rknn.build(do_quantization=True, dataset=str(calibration))
+        rknn_toolkit.require_success("build", code, log)
+        rknn.export_rknn(str(log.with_suffix(".rknn")))
+    return rknn_toolkit.parse_log(log)
+
+
+# --- the layer table ------------------------------------------------------------------
+
+
+def test_default_network_runs_int8_on_the_npu(tiny_run, tmp_path):
+    compilation = build(
+        str(tiny_run / "smoke.slim.onnx"), tiny_run / "calibration.txt", tmp_path / "a.log"
+    )
+    rknn_toolkit.require_runnable(compilation)
+    assert {layer.target for layer in compilation.layers[1:-1]} == {"NPU"}
+    assert 10_000 < compilation.cycles <= 100_000
+    assert 0 < compilation.weights_kb <= 150
+
+
+def test_operator_without_npu_or_cpu_support_is_named(tiny_run, tmp_path):
+    """Erf builds with return code 0, and rknn_init would fail on the board."""
+    compilation = build(classifier(("Erf",)), tiny_run / "calibration.txt", tmp_path / "erf.log")
+    with pytest.raises(PipelineError, match=r"\(Erf:.*\) would run on the CPU.*has no CPU Erf"):
+        rknn_toolkit.require_runnable(compilation)
+
+
+def test_softmax_in_the_built_model_is_refused(tiny_run, tmp_path):
+    compilation = build(
+        classifier(("Softmax",)), tiny_run / "calibration.txt", tmp_path / "softmax.log"
+    )
+    with pytest.raises(PipelineError, match=r"(?i)softmax|FLOAT16"):
+        rknn_toolkit.require_runnable(compilation)
+        file = rknn_file.read(tmp_path / "softmax.rknn")
+        rknn_file.require_deployable(file, "rv1106", SHAPE, MEAN, STD)
+
+
+def test_log_without_a_table_is_refused(tmp_path):
+    (tmp_path / "quiet.log").write_text("I rknn building done.\n")
+    with pytest.raises(PipelineError, match="holds no layer table"):
+        rknn_toolkit.parse_log(tmp_path / "quiet.log")
+
+
+# --- what the toolkit says, in plain words --------------------------------------------
+
+
+def test_missing_calibration_image_is_explained(tiny_run, tmp_path):
+    (tmp_path / "list.txt").write_text("/nonexistent/a.png\n")
+    with pytest.raises(PipelineError) as error:
+        build(str(tiny_run / "smoke.slim.onnx"), tmp_path / "list.txt", tmp_path / "b.log")
+    assert "run 04_calibration again" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_unknown_chip_is_explained(tiny_run, tmp_path):
+    with pytest.raises(PipelineError) as error:
+        build(
+            str(tiny_run / "smoke.slim.onnx"),
+            tiny_run / "calibration.txt",
+            tmp_path / "c.log",
+            target_platform="rv1107",
+        )
+    assert "use rv1106" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_other_toolkit_version_names_the_command():
+    other = {"2.3.2": "2.5.0"}.get(rknn_toolkit.metadata.version("rknn-toolkit2"), "2.3.2")
+    with pytest.raises(PipelineError, match=rf"run `make setup TOOLKIT={other}`"):
+        rknn_toolkit.require_version(other)
+
+
+# --- the file -------------------------------------------------------------------------
+
+
+@pytest.fixture
+def rknn_bytes(tiny_run) -> bytes:
+    return (tiny_run / "smoke.rknn").read_bytes()
+
+
+def read(tmp_path, content: bytes) -> rknn_file.RknnFile:
+    (tmp_path / "model.rknn").write_bytes(content)
+    return rknn_file.read(tmp_path / "model.rknn")
+
+
+def test_exported_file_is_what_the_sdk_expects(tiny_run):
+    file = rknn_file.read(tiny_run / "smoke.rknn")
+    rknn_file.require_deployable(file, "rv1106", SHAPE, MEAN, STD)
+    assert file.output.shape == [1, 10] and file.output.dtype == "int8"
+    assert file.holds_text("labels=0,1,2,3,4,5,6,7,8,9;onnx=")
+
+
+def test_output_scale_in_the_file_is_the_simulators(tiny_run):
+    """Every simulated logit is a whole number of steps from the zero point."""
+    output = rknn_file.read(tiny_run / "smoke.rknn").output
+    logits = np.load(tiny_run / "golden.npz")["logits"]
+    steps = logits / output.scale
+    assert np.abs(steps - np.rint(steps)).max() < 0.01
+    numbers = np.rint(steps) + output.zero_point
+    assert numbers.min() >= -128 and numbers.max() <= 127
+
+
+@pytest.mark.parametrize("share", [0, 0.0001, 0.0005, 0.45, 0.5, 0.99, 0.99999])
+def test_file_cut_short(tmp_path, rknn_bytes, share):
+    with pytest.raises(PipelineError, match=r"cut short|no \.rknn file|announces"):
+        read(tmp_path, rknn_bytes[: int(len(rknn_bytes) * share)])
+
+
+def test_file_with_something_behind_it(tmp_path, rknn_bytes):
+    with pytest.raises(PipelineError, match="announces"):
+        read(tmp_path, rknn_bytes + b"x")
+
+
+def test_unknown_version(tmp_path, rknn_bytes):
+    with pytest.raises(PipelineError, match="unknown version 0x2005"):
+        read(tmp_path, rknn_bytes[:8] + struct.pack("<Q", 0x2005) + rknn_bytes[16:])
+
+
+def test_model_for_another_chip(tiny_run, tmp_path):
+    build(
+        str(tiny_run / "smoke.slim.onnx"),
+        tiny_run / "calibration.txt",
+        tmp_path / "rk3566.log",
+        target_platform="rk3566",
+    )
+    file = rknn_file.read(tmp_path / "rk3566.rknn")
+    assert not file.mini
+    with pytest.raises(PipelineError, match=r"is for rk3566.*the module is a rv1106"):
+        rknn_file.require_deployable(file, "rv1106", SHAPE, MEAN, STD)
+
+
+def test_full_model_for_the_right_chip(tiny_run, tmp_path):
+    """What `dynamic_input` builds: the right chip, and the runtime cannot load it."""
+    build(
+        str(tiny_run / "smoke.slim.onnx"),
+        tiny_run / "calibration.txt",
+        tmp_path / "full.log",
+        dynamic_input=[[[1, 3, 32, 32]]],
+    )
+    file = rknn_file.read(tmp_path / "full.rknn")
+    assert file.target_platforms == ["rv1106"]
+    with pytest.raises(PipelineError, match="full model, which the RV1106 runtime cannot load"):
+        rknn_file.require_deployable(file, "rv1106", SHAPE, MEAN, STD)
+
+
+def test_wrong_mean_in_the_file(tiny_run):
+    file = rknn_file.read(tiny_run / "smoke.rknn")
+    with pytest.raises(PipelineError, match="normalises with mean"):
+        rknn_file.require_deployable(file, "rv1106", SHAPE, [0.0, 0.0, 0.0], STD)
+
+
+# --- the simulator --------------------------------------------------------------------
+
+
+def test_simulator_gives_what_the_exporting_process_gave(tiny_run, tmp_path):
+    """Two builds of one model agree to the last digit, in one process or in several."""
+    golden = np.load(tiny_run / "golden.npz")
+    with inference.Simulator(
+        recipe.load("smoke"),
+        tiny_run / "smoke.slim.onnx",
+        tiny_run / "calibration.txt",
+        tmp_path / "simulator",
+        workers=2,
+    ) as simulator:
+        logits = simulator.run(np.concatenate([golden["images"]] * 11))
+    assert np.array_equal(logits, np.concatenate([golden["logits"]] * 11))
+
+
+def test_simulator_reports_a_failed_build_in_plain_words(tiny_run, tmp_path):
+    (tmp_path / "list.txt").write_text("/nonexistent/a.png\n")
+    with (
+        pytest.raises(PipelineError, match="04_calibration"),
+        inference.Simulator(
+            recipe.load("smoke"),
+            tiny_run / "smoke.slim.onnx",
+            tmp_path / "list.txt",
+            tmp_path / "simulator",
+            workers=1,
+        ) as simulator,
+    ):
+        simulator.run(np.zeros((1, 32, 32, 3), np.uint8))
+
+
+def test_quantization_survives_a_known_network(tmp_path, tiny_run):
+    """INT8 logits of a linear network stay close to the float ones."""
+    rng = np.random.default_rng(3)
+    weights = rng.normal(0, 0.02, (10, 3, 32, 32)).astype(np.float32)
+    model = classifier()
+    model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "w"))
+    path = tmp_path / "linear.onnx"
+    onnx.save(model, str(path))
+    images = np.load(tiny_run / "golden.npz")["images"]
+    run = recipe.load("smoke")
+    rknn = inference.build(run, path, tiny_run / "calibration.txt", tmp_path / "linear.log")
+    int8 = inference.run_simulator(rknn, images)
+    float32 = inference.run_onnx(path, images, run.image)
+    assert np.corrcoef(int8.ravel(), float32.ravel())[0, 1] > 0.99

@@ -1,0 +1,126 @@
+"""The real engine: found in the right place, resumed after a kill, same result every time."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+from conftest import PROJECT, TINY, kill_when, run_script, settings
+
+from mnist_rknn import recipe, training
+from mnist_rknn.errors import PipelineError
+from mnist_rknn.files import sha256
+
+SHORT = (*TINY, "train.epochs=3", "dataset.samples.train=800")
+
+
+def make_checkout(folder):
+    (folder / "ppcls").mkdir(parents=True)
+    (folder / "tools").mkdir()
+    (folder / "tools" / "train.py").touch()
+    return folder
+
+
+def test_named_checkout_is_preferred(tmp_path, monkeypatch):
+    checkout = make_checkout(tmp_path / "PaddleClas")
+    monkeypatch.setenv(training.CHECKOUT_VARIABLE, str(checkout))
+    assert training.find_engine() == training.Engine("checkout", checkout)
+
+
+def test_variable_that_names_something_else_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setenv(training.CHECKOUT_VARIABLE, str(tmp_path))
+    with pytest.raises(PipelineError, match="is not a PaddleClas checkout"):
+        training.find_engine()
+
+
+def test_wheel_is_the_fallback(monkeypatch):
+    monkeypatch.delenv(training.CHECKOUT_VARIABLE, raising=False)
+    engine = training.find_engine()
+    assert engine.kind == "wheel" and (engine.root / "ppcls" / "engine").is_dir()
+
+
+def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path):
+    """A checkout's own tool runs, and finds DigitNet in ppcls.arch."""
+    wheel = training.find_engine().root
+    checkout = tmp_path / "PaddleClas"
+    checkout.mkdir()
+    (checkout / "ppcls").symlink_to(wheel / "ppcls")
+    (checkout / "tools").mkdir()
+    (checkout / "tools" / "train.py").write_text(
+        "import sys, ppcls.arch; print('own tool', ppcls.arch.DigitNet.__name__, sys.argv[1:])"
+    )
+    result = subprocess.run(
+        [sys.executable, "tools/train.py", "-c", "x.yml"],
+        cwd=training.LAUNCHER,
+        env={**os.environ, training.ENGINE_VARIABLE: str(checkout)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "own tool DigitNet ['-c', 'x.yml']" in result.stdout, result.stderr
+
+
+def test_engine_configuration_takes_the_recipes_facts(tmp_path):
+    run = recipe.load("mnist", ["image.mean=[10, 20, 30]", "image.color_order=bgr", "seed=9"])
+    config = training.engine_config(run, tmp_path, ["a", "b", "c"])
+    train = config["DataLoader"]["Train"]["dataset"]["transform_ops"]
+    assert train[0]["DecodeImage"]["to_rgb"] is False
+    assert train[-1]["NormalizeImage"]["mean"] == [10.0, 20.0, 30.0]
+    assert config["Arch"]["class_num"] == 3 and config["Global"]["seed"] == 9
+    assert not any("Flip" in str(op) or "Crop" in str(op) for op in train)
+
+
+def test_training_with_other_settings_is_not_resumed(tmp_path):
+    folder = tmp_path / "train"
+    assert training.open_folder(folder, {"epochs": 3}) is False
+    epoch = folder / "epoch_1"
+    epoch.mkdir()
+    for suffix in (".pdparams", ".pdopt", ".pdstates"):
+        (epoch / f"epoch_1{suffix}").touch()
+    assert training.open_folder(folder, {"epochs": 3}) is True
+    assert training.epochs_left(folder, 3) == 2
+    assert training.open_folder(folder, {"epochs": 4}) is False
+    assert training.last_checkpoint(folder) is None
+
+
+def test_checkpoint_with_a_missing_part_is_passed_over(tmp_path):
+    for number, suffixes in ((1, (".pdparams", ".pdopt", ".pdstates")), (2, (".pdparams",))):
+        folder = tmp_path / f"epoch_{number}"
+        folder.mkdir()
+        for suffix in suffixes:
+            (folder / f"epoch_{number}{suffix}").touch()
+    assert training.last_checkpoint(tmp_path).endswith("epoch_1.pdparams")
+
+
+def test_layout_is_the_one_paddlex_expects(tiny_run):
+    train = tiny_run / "train"
+    for name in ("best_model", "latest", "epoch_1"):
+        assert (train / name / f"{name}.pdparams").is_file()
+        for file in ("inference.json", "inference.pdiparams", "inference.yml"):
+            assert (train / name / "inference" / file).is_file()
+    for file in ("train_results.json", "config.yaml", "label_dict.txt", "train.log"):
+        assert (train / file).is_file()
+    assert list((train / "vdl").iterdir())
+
+
+def script_arguments(folder, steps: str) -> list[str]:
+    return ["run.py", steps, "--recipe", "smoke", "--output", str(folder), *settings(SHORT)]
+
+
+def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_path):
+    """kill -9 of the script alone: kernel and trainer end with it, and the rerun resumes."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    weights = "train/best_model/best_model.pdparams"
+    result = run_script(*script_arguments(whole, "01-02"))
+    assert result.returncode == 0, result.stderr
+
+    script, *arguments = script_arguments(killed, "01-02")
+    process = subprocess.Popen([sys.executable, str(PROJECT / "scripts" / script), *arguments])
+    kill_when(process, (killed / "train" / "epoch_1" / "epoch_1.pdparams").exists)
+    assert not (killed / "steps" / "02_train.json").exists()
+
+    result = run_script(*script_arguments(killed, "01-02"))
+    assert result.returncode == 0, result.stderr
+    executed = (killed / "notebooks" / "02_train.ipynb").read_text()
+    assert "going on with an interrupted training" in executed
+    assert sha256(whole / weights) == sha256(killed / weights)
