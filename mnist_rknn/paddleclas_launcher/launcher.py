@@ -31,6 +31,7 @@ PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 def run(mode: str) -> None:
     """Train, evaluate or export with PaddleClas, as its own tool of that name would."""
     die_with_parent()
+    os.register_at_fork(after_in_child=die_with_parent)  # the processes that read pictures
     root = Path(os.environ[ENGINE_VARIABLE])
     sys.path.insert(0, str(root))
     register_networks()
