@@ -12,7 +12,7 @@ PY   := $(VENV)/bin/python
 OUT  := output/$(RECIPE)
 RUN  := $(PY) scripts/run.py --recipe $(RECIPE) $(foreach change,$(SET),--set '$(change)')
 
-STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify
+STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera
 INPUTS := $(STEPS:%=$(OUT)/.inputs/%.json)
 # What `setup` leaves; its name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
@@ -20,13 +20,14 @@ READY  := $(VENV)/.ready-$(TOOLKIT)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup check rknn smoke test lint lab list benchmark lock clean inputs $(STEPS)
+.PHONY: help setup check rknn smoke evaluate test lint lab list benchmark lock clean inputs $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
 	@echo "make smoke       the same on a few thousand pictures, in minutes"
 	@echo "make setup       create $(VENV) and install requirements.txt  [PYTHON=python3.10|python3.11]"
 	@echo "make check       check machine, packages and tools"
+	@echo "make evaluate    measure the model on real pictures     IMAGES=folder with index.csv"
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make list        the steps and what is up to date"
 	@echo "make test        set up and run the tests"
@@ -68,7 +69,7 @@ smoke:
 $(STEPS): %: $(OUT)/steps/%.json
 
 inputs: $(READY)
-	@$(RUN) --refresh
+	@$(RUN) 00-07 --refresh
 $(INPUTS): inputs
 	@:
 
@@ -81,6 +82,7 @@ $(OUT)/steps/03_export.json:      $(OUT)/train/best_model/inference/inference.js
 $(OUT)/steps/04_calibration.json: $(OUT)/dataset/test.txt
 $(OUT)/steps/05_convert.json:     $(OUT)/$(RECIPE).slim.onnx $(OUT)/calibration.txt
 $(OUT)/steps/06_verify.json:      $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).rknn
+$(OUT)/steps/07_camera.json:      $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).slim.onnx
 
 # Which step writes the files that others read.
 $(OUT)/dataset/test.txt:                                $(OUT)/steps/01_data.json ; @:
@@ -88,6 +90,10 @@ $(OUT)/train/best_model/inference/inference.json:       $(OUT)/steps/02_train.js
 $(OUT)/$(RECIPE).slim.onnx:                             $(OUT)/steps/03_export.json ; @:
 $(OUT)/calibration.txt:                                 $(OUT)/steps/04_calibration.json ; @:
 $(OUT)/$(RECIPE).rknn:                                  $(OUT)/steps/05_convert.json ; @:
+
+# Real pictures with an index.csv: make evaluate IMAGES=folder
+evaluate: $(OUT)/steps/06_verify.json
+	@$(PY) scripts/evaluate.py $(IMAGES) --recipe $(RECIPE) $(foreach change,$(SET),--set '$(change)')
 
 list: $(READY)
 	@$(RUN) --list

@@ -13,7 +13,7 @@ import numpy as np
 from .errors import PipelineError
 from .files import relative, sha256, write_text
 
-MIN_CONTRAST = 8.0  # standard deviation of pixel values below which a picture is flat
+MIN_CONTRAST = 2.0  # standard deviation of pixel values below which a picture is flat
 
 
 def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:

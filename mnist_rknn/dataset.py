@@ -3,17 +3,23 @@
 The layout is PaddleX's for image classification: `label.txt` with "index name" a line,
 `train.txt`, `val.txt` and `test.txt` with "file label" a line, and the pictures. Training
 and validation are split off the data set's training images; `test.txt` holds its test
-images, which only `06_verify` reads.
+images, which only `06_verify` reads. A recipe that redraws has `camera.txt` too: test digits
+in front of a simulated camera.
 """
 
+import multiprocessing
+import os
+import sys
 from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
+from tqdm import tqdm
 
-from . import mnist
+from . import mnist, redraw
 from .errors import PipelineError
 from .files import PROJECT, relative, replacing_folder
 from .recipe import Recipe
@@ -93,28 +99,122 @@ def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
     return cv2.resize(image, (width, height), interpolation=method)
 
 
+class Picture(NamedTuple):
+    """A picture to be written: where from, how drawn, and its class."""
+
+    split: str
+    kind: str  # plain, jittered, camera, drawn, simulated
+    number: int  # among its kind in the split
+    index: int  # of the digit it is made from; for drawn ones, the number again
+    label: int
+
+    @property
+    def file(self) -> str:
+        """Path in the data set's folder."""
+        kind = "plain" if self.kind == "jittered" else self.kind
+        return f"images/{self.split}/{kind}_{self.number:06d}.png"
+
+
+def plan(recipe: Recipe, source: Source, indices: dict[str, np.ndarray]) -> list[Picture]:
+    """Every picture of a run's data set, in the order of its lists.
+
+    Without `dataset.redraw` these are the source's pictures. With it, training gets plain,
+    redrawn and stroke-drawn ones, validation gets redrawn ones beside the plain, and the
+    simulated camera (split "camera") is drawn from test digits in another world.
+    """
+    redraw = recipe.dataset.redraw
+    train, val, test = (indices[name] for name in SPLITS)
+    train_classes, test_classes = source.train_classes, source.test_classes
+
+    def walk(split: str, kind: str, count: int, origin: np.ndarray, classes: np.ndarray) -> list:
+        chosen = origin[np.arange(count) % len(origin)]
+        return [
+            Picture(split, kind, number, int(index), int(classes[index]))
+            for number, index in enumerate(chosen)
+        ]
+
+    pictures = walk("val", "plain", len(val), val, train_classes)
+    pictures += walk("test", "plain", len(test), test, test_classes)
+    if redraw is None:
+        return pictures + walk("train", "plain", len(train), train, train_classes)
+    for picture in walk("train", "jittered", redraw.plain, train, train_classes):
+        kind = "plain" if picture.number < redraw.untouched else "jittered"
+        pictures.append(picture._replace(kind=kind))
+    pictures += walk("train", "camera", redraw.camera, train, train_classes)
+    labels = np.arange(len(source.labels))
+    pictures += walk("train", "drawn", redraw.drawn, labels, labels)
+    pictures += walk("val", "camera", redraw.validation, val, train_classes)
+    pictures += walk("camera", "simulated", redraw.test, test, test_classes)
+    return pictures
+
+
+# Added to the recipe's seed, so that pictures of the same number differ from kind to kind.
+SEED_OFFSETS = {"jittered": 1, "camera": 2, "drawn": 3, "simulated": 4}
+
+
+def draw(picture: Picture, recipe: Recipe, source: Source) -> np.ndarray | None:
+    """The picture, uint8 [H, W, 3] in RGB order; None if no legible one came out."""
+    height, width = recipe.image.height, recipe.image.width
+    images = source.test_images if picture.split in ("test", "camera") else source.train_images
+    if picture.kind == "plain":
+        return fit(images[picture.index], height, width)
+    settings = recipe.dataset.redraw
+    seed = 1000 * recipe.seed + SEED_OFFSETS[picture.kind] + 10 * (picture.split == "val")
+    if picture.kind == "jittered":
+        config = settings.config(width)
+        digit = redraw.jitter(images[picture.index], seed, picture.number, config)
+        return fit(digit, height, width)
+    simulated = picture.kind == "simulated"
+    config = settings.simulated_camera(width) if simulated else settings.config(width)
+    digit = None if picture.kind == "drawn" else images[picture.index]
+    return redraw.try_redraw(digit, picture.label, images, seed, picture.number, config)
+
+
 def write(folder: Path, recipe: Recipe, source: Source, indices: dict[str, np.ndarray]) -> None:
-    """Write the data set of a run; the folder is swapped in when it is complete."""
+    """Write the data set of a run; the folder is swapped in when it is complete.
+
+    Redrawn pictures are made in parallel processes; their bytes do not depend on how many.
+    """
+    pictures = plan(recipe, source, indices)
     with replacing_folder(folder) as partial:
         lines = [f"{index} {name}" for index, name in enumerate(source.labels)]
         (partial / "label.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
-        for name in SPLITS:
-            images, classes = _origin(source, name)
-            (partial / "images" / name).mkdir(parents=True)
-            rows = []
-            for index in indices[name]:
-                file = f"images/{name}/{index:05d}.png"
-                write_image(
-                    partial / file, fit(images[index], recipe.image.height, recipe.image.width)
-                )
-                rows.append(f"{file} {classes[index]}\n")
-            (partial / f"{name}.txt").write_text("".join(rows), encoding="utf-8")
+        for split_name in {picture.split for picture in pictures}:
+            (partial / "images" / split_name).mkdir(parents=True)
+        chunks = [pictures[start : start + 500] for start in range(0, len(pictures), 500)]
+        rows: dict[str, list[str]] = {}
+        with ProcessPoolExecutor(
+            os.cpu_count(),
+            mp_context=multiprocessing.get_context("spawn"),
+            initializer=_start_drawing,
+            initargs=(recipe, source, partial),
+        ) as pool:
+            written = pool.map(_write_pictures, chunks)
+            for made in tqdm(written, total=len(chunks), unit="500 pictures", file=sys.stdout):
+                for picture in made:
+                    rows.setdefault(picture.split, []).append(f"{picture.file} {picture.label}\n")
+        for split_name, lines in rows.items():
+            (partial / f"{split_name}.txt").write_text("".join(lines), encoding="utf-8")
 
 
-def _origin(source: Source, split_name: str) -> tuple[np.ndarray, np.ndarray]:
-    if split_name == "test":
-        return source.test_images, source.test_classes
-    return source.train_images, source.train_classes
+_drawing: tuple[Recipe, Source, Path]
+
+
+def _start_drawing(recipe: Recipe, source: Source, folder: Path) -> None:
+    global _drawing
+    _drawing = recipe, source, folder
+
+
+def _write_pictures(pictures: list[Picture]) -> list[Picture]:
+    """Draw and write pictures in a worker; those that came out are returned."""
+    recipe, source, folder = _drawing
+    made = []
+    for picture in pictures:
+        image = draw(picture, recipe, source)
+        if image is not None:
+            write_image(folder / picture.file, image)
+            made.append(picture)
+    return made
 
 
 def write_image(path: Path, image: np.ndarray) -> None:

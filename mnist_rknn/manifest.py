@@ -41,6 +41,7 @@ def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
 def write_verification(
     run: steps.Run,
     stages: dict[str, dict[str, Any]],
+    camera: dict[str, dict[str, Any]] | None,
     speed: dict[str, float],
     misses: list[str],
     flipped: list[dict[str, str]],
@@ -48,7 +49,8 @@ def write_verification(
     """Write `verify.json`.
 
     Args:
-        stages: rows of `metrics.stage_row` by stage.
+        stages: rows of `metrics.stage_row` by stage, on the test images.
+        camera: the same on the simulated camera, where the recipe has one.
         speed: pictures a second of each stage on this PC.
         misses: thresholds of the recipe that were missed, a line each.
         flipped: pictures on which INT8 and float disagree: file, true, float, int8.
@@ -61,6 +63,7 @@ def write_verification(
             "thresholds": run.recipe.verify.model_dump(),
             "measured": "on this PC; stage rknn in the RKNN simulator; board: not measured",
             "stages": stages,
+            "camera": camera,
             "images_per_second": {stage: round(value, 1) for stage, value in speed.items()},
             "flipped": flipped,
         },
@@ -120,6 +123,9 @@ def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "calibration": recipe.seed,
         },
         "accuracy": {name: stage["accuracy"]["top1"] for name, stage in verify["stages"].items()},
+        "camera_accuracy": {
+            name: stage["accuracy"]["top1"] for name, stage in (verify["camera"] or {}).items()
+        },
         "verified": verify["passed"],
         "misses": verify["misses"],
         "calibration": records.get("04_calibration", {}).get("results", {}),
@@ -142,19 +148,26 @@ def write(recipe: Recipe, folder: Path) -> dict[str, Any]:
     return content
 
 
+def _accuracy_lines(stages: dict[str, dict[str, Any]], pictures: str) -> list[str]:
+    lines = []
+    for stage, row in stages.items():
+        share = row["accuracy"]
+        where = "in the RKNN simulator" if stage == "rknn" else "on this PC"
+        lines.append(
+            f"{stage:<10} {100 * share['top1']:.2f} % of {share['images']:,} {pictures} "
+            f"[{100 * share['low']:.2f}, {100 * share['high']:.2f}], measured {where}"
+        )
+    return lines
+
+
 def summary(folder: Path) -> str:
     """The last lines of `make rknn`: the file, the accuracies and the time taken."""
     manifest = read_json(folder / "manifest.json")
     verify = read_json(folder / "verify.json")
     name = manifest["recipe"]["name"]
     lines = [f"model      {relative(folder / f'{name}.rknn')}"]
-    for stage, row in verify["stages"].items():
-        share = row["accuracy"]
-        where = "in the RKNN simulator" if stage == "rknn" else "on this PC"
-        lines.append(
-            f"{stage:<10} {100 * share['top1']:.2f} % of {share['images']:,} test images "
-            f"[{100 * share['low']:.2f}, {100 * share['high']:.2f}], measured {where}"
-        )
+    lines += _accuracy_lines(verify["stages"], "test images")
+    lines += _accuracy_lines(verify["camera"] or {}, "simulated camera pictures")
     estimate = manifest["estimate"]
     lines.append(
         f"NPU        {estimate['cycles']:,} cycles, {estimate['weights_kb']:g} KB of weights, "

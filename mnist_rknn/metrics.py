@@ -124,11 +124,14 @@ def stage_table(stages: dict[str, dict[str, Any]], speed: dict[str, float]) -> p
     return pd.DataFrame(rows).T
 
 
-def misses(stages: dict[str, dict[str, Any]], wanted: Verify) -> list[str]:
+def misses(
+    stages: dict[str, dict[str, Any]], wanted: Verify, camera: dict[str, dict[str, Any]] | None
+) -> list[str]:
     """What the INT8 model misses of the recipe's thresholds, a line each; empty if nothing.
 
     Args:
-        stages: rows of `stage_row` by name; `rknn` is judged.
+        stages: rows of `stage_row` by name on the test images; `rknn` is judged.
+        camera: the same on the simulated camera, where the recipe has one.
     """
     row = stages["rknn"]
     found = []
@@ -138,7 +141,10 @@ def misses(stages: dict[str, dict[str, Any]], wanted: Verify) -> list[str]:
     if drop > wanted.max_drop + 1e-9:
         found.append(f"the loss to INT8 {drop:.4f} is above verify.max_drop {wanted.max_drop}")
     if cosine < wanted.min_cosine:
+        found.append(f"mean cosine {cosine:.4f} is below verify.min_cosine {wanted.min_cosine}")
+    if camera and camera["rknn"]["accuracy"]["top1"] < wanted.min_camera_accuracy:
         found.append(
-            f"mean logit cosine {cosine:.4f} is below verify.min_cosine {wanted.min_cosine}"
+            f"INT8 top-1 {camera['rknn']['accuracy']['top1']:.4f} on the simulated camera is below "
+            f"verify.min_camera_accuracy {wanted.min_camera_accuracy}"
         )
     return found

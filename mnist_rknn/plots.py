@@ -61,6 +61,8 @@ def image_grid(
     for axis in axes.flat:
         axis.axis("off")
     for axis, image, caption in zip(axes.flat, images, titles, strict=False):
+        if image is None:
+            continue
         axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(caption, fontsize=8)
     figure.suptitle(title)
@@ -282,4 +284,43 @@ def layer_cost(layers: Sequence[dict]) -> Figure:
     left.set_yticklabels(names, fontsize=8)
     left.invert_yaxis()
     right.set(title="KB read and written (compiler estimate)")
+    return _finished(figure)
+
+
+def tone_histograms(worlds: dict[str, np.ndarray]) -> Figure:
+    """How often each gray tone occurs in sets of pictures.
+
+    Args:
+        worlds: names and uint8 [N, H, W, 3].
+    """
+    figure, axis = plt.subplots(figsize=(7, 2.6))
+    for (name, pictures), color in zip(worlds.items(), (BLUE, ORANGE, GREEN), strict=False):
+        counts, edges = np.histogram(pictures.mean(axis=-1), bins=64, range=(0, 255))
+        axis.stairs(counts / counts.sum(), edges, fill=True, alpha=0.5, color=color, label=name)
+    axis.set(xlabel="gray tone, 0 black to 255 white", ylabel="share of pixels", yscale="log")
+    axis.legend()
+    return _finished(figure)
+
+
+def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
+    """Accuracy of models under one distortion at a time.
+
+    Args:
+        models: for each model, accuracy from 0 to 1 by distortion.
+    """
+    names = list(next(iter(models.values())))
+    figure, axis = plt.subplots(figsize=(7, 0.36 * len(names) + 0.9))
+    width = 0.8 / len(models)
+    for position, ((model, shares), color) in enumerate(
+        zip(models.items(), (GRAY, ORANGE, BLUE), strict=False)
+    ):
+        places = np.arange(len(names)) + (position - (len(models) - 1) / 2) * width
+        bars = axis.barh(
+            places, [100 * shares[name] for name in names], width, color=color, label=model
+        )
+        axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=2)
+    axis.set(xlabel="top-1 accuracy, %", xlim=(0, 108))
+    axis.set_yticks(range(len(names)), names)
+    axis.invert_yaxis()
+    axis.legend(loc="upper center", ncols=len(models), bbox_to_anchor=(0.5, 1.12))
     return _finished(figure)

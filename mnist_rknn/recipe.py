@@ -6,14 +6,16 @@ checks every key and value and answers a mistake with one line.
 """
 
 import re
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from .errors import PipelineError
 from .files import PROJECT
+from .redraw import SIMULATED_CAMERA, RedrawConfig
 
 CONFIGS = PROJECT / "configs"
 PADDLEX_DEVICES = r"auto|cpu|(gpu|xpu|npu|mlu|dcu)(:\d+(,\d+)*)?"
@@ -33,6 +35,57 @@ class Samples(Section):
     test: int | None = Field(None, ge=1)
 
 
+class Redraw(Section):
+    """Digits redrawn as ink on photographed paper, for a model that meets a camera.
+
+    Counts are numbers of pictures. `strengths` changes fields of `redraw.RedrawConfig`.
+    """
+
+    plain: int = Field(50000, ge=0)  # as the data set has them, most with slightly changed writing
+    untouched: int = Field(20000, ge=0)  # of these, so many exactly as they are
+    camera: int = Field(65000, ge=0)  # the data set's digits, redrawn
+    drawn: int = Field(25000, ge=0)  # ways of writing the data set lacks, drawn from strokes
+    validation: int = Field(3000, ge=1)  # redrawn validation digits, beside the plain ones
+    test: int = Field(5000, ge=1)  # test digits in the simulated camera's other world
+    strengths: dict[str, Any] = {}
+
+    @field_validator("strengths")
+    @classmethod
+    def _known_strengths(cls, strengths: dict[str, Any]) -> dict[str, Any]:
+        defaults = {field.name: field.default for field in fields(RedrawConfig)}
+        del defaults["image_size"]  # stands in section image
+        for name, value in strengths.items():
+            if name not in defaults:
+                raise ValueError(f"unknown strength {name}; there are {', '.join(defaults)}")
+            wanted, given = _shape(defaults[name]), _shape(value)
+            if wanted != given:
+                raise ValueError(f"{name} is written like its default, {defaults[name]}")
+        return strengths
+
+    def config(self, image_size: int) -> RedrawConfig:
+        """Strengths for pictures of `image_size` pixels."""
+        changes = {name: _tuples(value) for name, value in self.strengths.items()}
+        return RedrawConfig(**{**changes, "image_size": image_size})
+
+    def simulated_camera(self, image_size: int) -> RedrawConfig:
+        """The other world in which the test pictures are drawn; no strength changes it."""
+        return replace(SIMULATED_CAMERA, image_size=image_size)
+
+
+def _shape(value: Any) -> str:
+    """What kind of strength a value is: a number, a range, a name, or a table."""
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return "number"
+    if isinstance(value, (list, tuple)):
+        is_range = len(value) == 2 and all(_shape(v) == "number" for v in value)
+        return "range" if is_range and value[0] <= value[1] else "table"
+    return type(value).__name__
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+
+
 class Dataset(Section):
     """Where the pictures come from and how they are split."""
 
@@ -40,6 +93,7 @@ class Dataset(Section):
     source: str | None = None  # folder with IDX or IDX.gz files; null: see `mnist.fetch`
     validation: int = Field(5000, ge=1)  # images split off the training images
     samples: Samples = Samples()
+    redraw: Redraw | None = None  # null: the pictures as they are
 
 
 class Image(Section):
@@ -233,6 +287,7 @@ class Verify(Section):
     min_accuracy: float = Field(0.99, ge=0, le=1)  # top-1 in the RKNN simulator
     max_drop: float = Field(0.0015, ge=0, le=1)  # top-1, Paddle float minus INT8
     min_cosine: float = Field(0.995, ge=-1, le=1)  # mean cosine of float and INT8 logits
+    min_camera_accuracy: float = Field(0.0, ge=0, le=1)  # top-1 on the simulated camera
     workers: int = Field(2, ge=1, le=64)  # simulator processes
 
 
@@ -257,6 +312,15 @@ class Recipe(Section):
         if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", name):
             raise ValueError("use letters, digits, '_', '-' and '.'")
         return name
+
+    @model_validator(mode="after")
+    def _redrawn_pictures_are_square(self) -> "Recipe":
+        if self.dataset.redraw and self.image.width != self.image.height:
+            raise ValueError(
+                f"image.width: {self.image.width} differs from image.height; redrawn pictures "
+                "are square: make them equal, or set dataset.redraw to null"
+            )
+        return self
 
     @model_validator(mode="after")
     def _enough_to_calibrate(self) -> "Recipe":
@@ -357,6 +421,7 @@ def _section_fields(location: tuple) -> list[str]:
     section: Any = Recipe
     for part in location:
         section = section.model_fields[part].annotation
+        section = next((a for a in get_args(section) if a is not type(None)), section)
     return list(section.model_fields)
 
 

@@ -39,6 +39,7 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     packages: tuple[str, ...] = ()  # a new version of one makes the step stale
+    extra: bool = False  # a lesson beside the way to the model; "all" leaves it out
 
 
 STEPS = (
@@ -55,7 +56,7 @@ STEPS = (
         "01_data",
         "fetch, verify and split the pictures",
         settings=("seed", "dataset", "image"),
-        modules=("mnist.py", "dataset.py"),
+        modules=("mnist.py", "dataset.py", "redraw.py", "skeletons.py"),
         inputs=(),
         outputs=("dataset/label.txt", "dataset/train.txt", "dataset/val.txt", "dataset/test.txt"),
     ),
@@ -107,6 +108,15 @@ STEPS = (
         outputs=("verify.json", "manifest.json"),
         packages=("rknn-toolkit2", "onnxruntime"),
     ),
+    Step(
+        "07_camera",
+        "see why plain MNIST fails in front of a camera",
+        settings=("seed", "dataset", "image", "model", "train"),
+        modules=("redraw.py", "skeletons.py"),
+        inputs=("dataset/test.txt", "{name}.slim.onnx"),
+        outputs=("camera.json",),
+        extra=True,
+    ),
 )
 
 
@@ -121,7 +131,7 @@ def find(name: str) -> Step:
 def select(text: str) -> list[Step]:
     """Steps of "all", one name, or a range such as "02-05"; a range holds both its ends."""
     if text == "all":
-        return list(STEPS)
+        return [step for step in STEPS if not step.extra]
     first, separator, last = text.partition("-")
     if not separator:
         return [find(text)]

@@ -21,8 +21,14 @@ TINY = (
     "dataset.samples.train=2400",
     "dataset.samples.validation=400",
     "dataset.samples.test=400",
-    "train.batch_size=16",
-    "verify.min_accuracy=0.8",
+    "dataset.redraw.plain=2400",
+    "dataset.redraw.untouched=1600",
+    "dataset.redraw.camera=300",
+    "dataset.redraw.drawn=100",
+    "dataset.redraw.validation=100",
+    "dataset.redraw.test=100",
+    "verify.min_accuracy=0.5",
+    "verify.max_drop=0.05",
 )
 
 

@@ -55,5 +55,5 @@ def test_log_probabilities_compare_like_logits():
 )
 def test_each_threshold_can_be_missed(change, named):
     good = {"accuracy": {"top1": 0.999}, "drop": 0.0, "cosine": {"mean": 1.0}}
-    missed = metrics.misses({"rknn": {**good, **change}}, recipe.load("mnist").verify)
+    missed = metrics.misses({"rknn": {**good, **change}}, recipe.load("mnist").verify, None)
     assert [named in line for line in missed] == ([True] if named else [])

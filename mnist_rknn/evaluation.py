@@ -1,0 +1,162 @@
+"""A finished model on a folder of real pictures."""
+
+import csv
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import cv2
+import numpy as np
+
+from . import dataset, inference, metrics, plots
+from .capture import output_to
+from .errors import PipelineError
+from .files import read_json, relative, replacing, write_json
+from .recipe import Recipe
+
+
+class Pictures(NamedTuple):
+    """Labelled pictures of any size."""
+
+    files: list[Path]
+    classes: np.ndarray  # int64 [N]
+    groups: list[str]
+
+
+def read_index(folder: Path, labels: list[str]) -> Pictures:
+    """Read `index.csv` of a folder: columns `file`, `label` and, if wanted, `group`.
+
+    Raises:
+        PipelineError: no such file or column, a label the model does not know, a picture that
+            is not there; the message names the line.
+    """
+    path = folder / "index.csv"
+    if not path.is_file():
+        raise PipelineError(f"{relative(path)} is missing: write one with the columns file,label")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"file", "label"} <= set(rows[0]):
+        raise PipelineError(
+            f"{relative(path)} needs a first line with file,label and a line a picture"
+        )
+    for number, row in enumerate(rows, 2):
+        if row["label"] not in labels:
+            raise PipelineError(
+                f"{relative(path)}, line {number}: the model has no class {row['label']!r}; "
+                f"its classes are {', '.join(labels)}"
+            )
+        if not (folder / row["file"]).is_file():
+            raise PipelineError(f"{relative(path)}, line {number}: {row['file']} is not there")
+    return Pictures(
+        [folder / row["file"] for row in rows],
+        np.array([labels.index(row["label"]) for row in rows]),
+        [row.get("group") or "all" for row in rows],
+    )
+
+
+def read_squeezed(files: list[Path], height: int, width: int) -> np.ndarray:
+    """Whole pictures squeezed to the input size, uint8 [N, H, W, 3] in RGB order."""
+    images = []
+    for file in files:
+        content = np.frombuffer(file.read_bytes(), np.uint8)
+        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
+        if image is None:
+            raise PipelineError(f"{relative(file)} is not a picture that OpenCV reads")
+        images.append(dataset.fit(np.ascontiguousarray(image[:, :, ::-1]), height, width))
+    return np.stack(images)
+
+
+def evaluate(
+    recipe: Recipe, run: Path, folder: Path, progress: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """Float ONNX and the INT8 simulator on every picture of a folder.
+
+    Results, confusion matrices and the misread pictures are written to
+    `<run>/evaluate/<name of the folder>/`.
+
+    Args:
+        run: folder of a finished run of the recipe.
+        folder: pictures with their `index.csv`.
+
+    Returns:
+        Accuracies by stage ("slim", "rknn") and group, as `metrics.Accuracy`; "all" is all.
+    """
+    read_json(run / "manifest.json")  # says which step to run if the run is not finished
+    labels = (run / "labels.txt").read_text(encoding="utf-8").splitlines()
+    pictures = read_index(folder, labels)
+    with output_to(run / "evaluate" / "decode.log"):  # libpng remarks on phones' colour profiles
+        images = read_squeezed(pictures.files, recipe.image.height, recipe.image.width)
+    fed = inference.in_network_order(images, recipe.image)
+    slim = run / f"{recipe.name}.slim.onnx"
+    outputs = {"slim": inference.run_onnx(slim, fed, recipe.image)}
+    calibration_list, log = run / "calibration.txt", run / "evaluate.log"
+    with inference.Simulator(
+        recipe, slim, calibration_list, log, recipe.verify.workers
+    ) as simulator:
+        outputs["rknn"] = simulator.run(fed, progress)
+
+    groups = np.array(pictures.groups)
+    names = sorted(set(pictures.groups))
+    selections = {name: groups == name for name in names}
+    selections["all"] = np.ones(len(groups), bool)
+    results = {
+        stage: {
+            name: asdict(metrics.accuracy(output[chosen], pictures.classes[chosen]))
+            for name, chosen in selections.items()
+        }
+        for stage, output in outputs.items()
+    }
+    target = run / "evaluate" / folder.resolve().name
+    _draw(target, outputs, pictures, images, labels)
+    wrong = {
+        stage: [
+            {
+                "file": str(pictures.files[i].relative_to(folder)),
+                "true": labels[pictures.classes[i]],
+                "answer": labels[output[i].argmax()],
+            }
+            for i in np.flatnonzero(output.argmax(axis=1) != pictures.classes)
+        ]
+        for stage, output in outputs.items()
+    }
+    per_class = {
+        stage: dict(
+            zip(labels, metrics.class_accuracy(output, pictures.classes, len(labels)), strict=True)
+        )
+        for stage, output in outputs.items()
+    }
+    write_json(
+        target / "results.json",
+        {
+            "measured": "slim: float ONNX on this PC; rknn: INT8 in the RKNN simulator",
+            "accuracy": results,
+            "class_accuracy": per_class,
+            "wrong": wrong,
+        },
+    )
+    return results
+
+
+def _draw(
+    target: Path,
+    outputs: dict[str, np.ndarray],
+    pictures: Pictures,
+    images: np.ndarray,
+    labels: list[str],
+) -> None:
+    matrices = {
+        {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}[stage]: metrics.confusion_matrix(
+            output, pictures.classes, len(labels)
+        )
+        for stage, output in outputs.items()
+    }
+    plots.use_style()
+    with replacing(target / "confusion.png") as temporary:
+        plots.confusion(matrices, labels).savefig(temporary)
+    answers = outputs["rknn"].argmax(axis=1)
+    wrong = np.flatnonzero(answers != pictures.classes)[:60]
+    captions = [f"{labels[pictures.classes[i]]} → {labels[answers[i]]}" for i in wrong]
+    title = f"{len(wrong)} misread by INT8" if len(wrong) else "none misread by INT8"
+    with replacing(target / "wrong.png") as temporary:
+        plots.image_grid(images[wrong], captions, title=title).savefig(temporary)
