@@ -468,8 +468,8 @@ def glyph_from_mnist(
     its own pen had.
 
     Inside the ink the distance to the paper is highest on the centre line. The height of that
-    ridge nearby, less the distance
-    itself, is the distance from the line; outside it goes on with the distance from the edge.
+    ridge nearby, less the distance itself, is the distance from the line; outside it goes on with
+    the distance from the edge.
     """
     warped = _warp_digit(digit, rng, config, GLYPH_SIZE)
     ink = cv2.threshold(warped, 0.45 * 255, 1, cv2.THRESH_BINARY)[1]
@@ -487,7 +487,7 @@ def glyph_from_mnist(
     extra = _extra_strokes(ink, label, rng, config) if label in (0, 1, 7) else []
     if extra:
         distance = np.minimum(distance, _distance_to([line for _, line in extra]))
-    return distance, half_width
+    return np.minimum(distance, _FAR), half_width
 
 
 @functools.cache

@@ -123,7 +123,7 @@ def require_version(wanted: str) -> None:
     installed = metadata.version("rknn-toolkit2")
     if installed != wanted:
         raise PipelineError(
-            f"rknn.toolkit is {wanted}, {installed} is installed: run `make setup TOOLKIT={wanted}`"
+            f"rknn.toolkit is {wanted}, {installed} is installed: run make with TOOLKIT={wanted}"
         )
 
 

@@ -1,0 +1,237 @@
+"""Redrawn digits: the same bytes every time, legible, and of the class they claim."""
+
+import csv
+import shutil
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+from conftest import TINY, last_line, run_script, settings
+
+from mnist_rknn import dataset, evaluation, metrics, recipe, redraw, skeletons
+from mnist_rknn.errors import PipelineError
+
+CONFIG = redraw.RedrawConfig()
+
+
+@pytest.fixture(scope="module")
+def digits(mnist_folder):
+    return dataset.load_source(recipe.load("mnist"))
+
+
+def test_same_seed_and_index_give_the_same_bytes_in_any_order(digits):
+    def draw(order):
+        return {
+            i: redraw.try_redraw(
+                digits.train_images[i],
+                int(digits.train_classes[i]),
+                digits.train_images,
+                5,
+                i,
+                CONFIG,
+            )
+            for i in order
+        }
+
+    first, second = draw(range(12)), draw(reversed(range(12)))
+    assert all(np.array_equal(first[i], second[i]) for i in range(12))
+    other = redraw.try_redraw(digits.train_images[0], 5, digits.train_images, 6, 0, CONFIG)
+    assert not np.array_equal(first[0], other)
+
+
+def test_written_data_set_is_the_same_with_one_process_and_with_several(
+    mnist_folder, digits, tmp_path, monkeypatch
+):
+    run = recipe.load("smoke", TINY)
+    indices = dataset.split(run, digits)
+    indices = {name: chosen[:40] for name, chosen in indices.items()}
+    small = run.dataset.redraw.model_copy(
+        update={
+            "plain": 30,
+            "untouched": 10,
+            "camera": 600,
+            "drawn": 30,
+            "validation": 10,
+            "test": 20,
+        }
+    )
+    run = run.model_copy(update={"dataset": run.dataset.model_copy(update={"redraw": small})})
+    for processes in (1, 2):
+        monkeypatch.setattr(dataset.os, "cpu_count", lambda processes=processes: processes)
+        dataset.write(tmp_path / str(processes), run, digits, indices)
+    files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.*"))
+    assert len(files) > 700
+    for file in files:
+        assert (tmp_path / "1" / file).read_bytes() == (tmp_path / "2" / file).read_bytes()
+
+
+def test_no_picture_is_below_the_legibility_floor(digits):
+    """A floor that nothing can reach refuses everything, so the floor is really applied."""
+    image, label = digits.train_images[0], int(digits.train_classes[0])
+    with pytest.raises(redraw.Illegible, match="illegible in eight attempts"):
+        redraw.redraw(image, label, digits.train_images, 1, 0, replace(CONFIG, min_contrast=1.1))
+    blank = np.zeros((28, 28), np.uint8)
+    assert redraw.try_redraw(blank, 0, digits.train_images, 1, 0, CONFIG) is None
+
+
+def test_clean_redrawing_is_mnist_again(digits):
+    """With every strength at nothing the digit is where and what it was, white on black."""
+    for i in range(10):
+        label = int(digits.train_classes[i])
+        image = redraw.try_redraw(
+            digits.train_images[i], label, digits.train_images, 1, i, redraw.CLEAN
+        )
+        assert image.shape == (32, 32, 3)
+        assert image[:3].max() < 40 and image.max() > 200
+        ys, xs = np.nonzero(image[..., 0] > 128)
+        assert abs(ys.mean() - 15.5) < 4 and abs(xs.mean() - 15.5) < 4
+
+
+@pytest.mark.parametrize("name", skeletons.SKELETONS)
+def test_every_way_of_writing_can_be_drawn_by_name(digits, name):
+    label = skeletons.SKELETONS[name][0]
+    reference = redraw.reference(name, 48)
+    assert reference.min() < 60 and reference[0, 0, 0] > 200
+    image = redraw.redraw(None, label, digits.train_images, 2, 1, CONFIG, name)
+    assert image.shape == (32, 32, 3) and image.std() > 2
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("inverted", 1.0),
+        ("jpeg", 1.0),
+        ("shadow", 1.0),
+        ("noise", (0.05, 0.05)),
+        ("extra_stroke", 1.0),
+    ],
+)
+def test_every_strength_changes_pictures(digits, field, value):
+    nothing = 0.0 if isinstance(value, float) else (0.0, 0.0)
+    base = replace(redraw.CLEAN, inverted=0.0)
+    images = [
+        redraw.try_redraw(
+            digits.train_images[15],
+            7,
+            digits.train_images,
+            3,
+            4,
+            replace(base, **{field: strength}),
+        )
+        for strength in (value, nothing)
+    ]
+    assert not np.array_equal(*images)
+
+
+def test_simulated_camera_shares_no_paper_and_no_blur_with_training():
+    train = {name for name, _ in CONFIG.papers}
+    test = {name for name, _ in redraw.SIMULATED_CAMERA.papers}
+    assert not train & test
+    assert redraw.SIMULATED_CAMERA.defocus_kernel != CONFIG.defocus_kernel
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("dataset.redraw.strengths.nosuch=1", "unknown strength nosuch"),
+        ("dataset.redraw.strengths.shadow=[0, 1]", "shadow is written like its default"),
+        ("dataset.redraw.strengths.noise=[0.2, 0.1]", "noise is written like its default"),
+        ("dataset.redraw.camera=-1", "greater than or equal to 0"),
+        ("dataset.redraw.camra=1", "unknown key dataset.redraw.camra"),
+        ("image.height=48", "redrawn pictures are square"),
+    ],
+)
+def test_impossible_redrawing_is_refused(override, expected):
+    with pytest.raises(PipelineError, match=expected):
+        recipe.load("mnist", [override])
+
+
+def test_a_strength_of_the_recipe_reaches_the_drawing():
+    run = recipe.load("mnist", ["dataset.redraw.strengths.noise=[0.3, 0.4]"])
+    assert run.dataset.redraw.config(48) == replace(CONFIG, image_size=48, noise=(0.3, 0.4))
+
+
+def test_camera_is_measured_beside_the_test_images(tiny_run):
+    verify = evaluation.read_json(tiny_run / "verify.json")
+    assert list(verify["camera"]) == ["paddle", "onnx", "slim", "rknn"]
+    assert 50 < verify["camera"]["rknn"]["accuracy"]["images"] <= 100
+    bad = {"rknn": {**verify["stages"]["rknn"]}}
+    wanted = recipe.load("mnist", ["verify.min_camera_accuracy=1"]).verify
+    assert any(
+        "min_camera_accuracy" in line for line in metrics.misses(bad, wanted, verify["camera"])
+    )
+
+
+# --- a folder of real pictures -----------------------------------------------------------
+
+
+@pytest.fixture
+def album(tiny_run, tmp_path):
+    """Forty test digits as pictures of another size, with an index."""
+    folder = tmp_path / "my album"
+    folder.mkdir()
+    test = dataset.read_split(tiny_run / "dataset", "test")
+    with (folder / "index.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "label", "group"])
+        for number, (source, label) in enumerate(
+            zip(test.files[:40], test.classes[:40], strict=True)
+        ):
+            picture = cv2.resize(cv2.imread(str(source)), (90, 70))
+            cv2.imwrite(str(folder / f"数字 {number}.png"), picture)
+            writer.writerow([f"数字 {number}.png", label, "ab"[number % 2]])
+    return folder
+
+
+def evaluate(tiny_run, folder):
+    return run_script(
+        "evaluate.py", str(folder), "--recipe", "smoke", "--output", str(tiny_run), *settings(TINY)
+    )
+
+
+def test_evaluate_reports_groups_with_intervals_and_pictures(tiny_run, album):
+    result = evaluate(tiny_run, album)
+    assert result.returncode == 0, result.stderr
+    rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if "%" in line}
+    assert rows["a"][1] == rows["b"][1] == "20" and rows["all"][1] == "40"
+    target = tiny_run / "evaluate" / "my album"
+    saved = evaluation.read_json(target / "results.json")
+    assert saved["accuracy"]["rknn"]["all"]["images"] == 40
+    assert len(saved["wrong"]["rknn"]) == 40 - saved["accuracy"]["rknn"]["all"]["correct"]
+    for name in ("confusion.png", "wrong.png"):
+        assert cv2.imread(str(target / name)) is not None
+
+
+@pytest.mark.parametrize(
+    ("damage", "expected"),
+    [
+        (lambda f: (f / "index.csv").unlink(), "index.csv is missing"),
+        (
+            lambda f: (f / "index.csv").write_text("name,class\na,1\n"),
+            "needs a first line file,label",
+        ),
+        (
+            lambda f: (f / "index.csv").write_text("file,label\nx.png,1\n"),
+            "line 2: x.png is not there",
+        ),
+        (lambda f: (f / "index.csv").write_text("file,label\nx.png,ten\n"), "has no class 'ten'"),
+        (lambda f: (f / "数字 3.png").write_bytes(b"no picture"), "is not a picture"),
+    ],
+)
+def test_evaluate_names_what_is_wrong_with_a_folder(tiny_run, album, damage, expected):
+    damage(album)
+    result = evaluate(tiny_run, album)
+    assert result.returncode == 1 and expected in last_line(result)
+    assert "Traceback" not in result.stderr
+
+
+def test_notebook_07_shows_the_failure_and_the_cure(tiny_run, tmp_path):
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run, folder)
+    result = run_script(
+        "run.py", "07", "--recipe", "smoke", "--output", str(folder), *settings(TINY)
+    )
+    assert result.returncode == 0, result.stderr
+    scores = evaluation.read_json(folder / "camera.json")["accuracy"]
+    assert scores["plain"]["MNIST"] > 0.8 > scores["plain"]["camera"]
