@@ -135,13 +135,14 @@ def resolve_device(device: str) -> str:
     return "gpu:0" if has_gpu else "cpu"
 
 
-def engine_config(recipe: Recipe, dataset: Path, labels: list[str]) -> dict[str, Any]:
+def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]) -> dict[str, Any]:
     """The PaddleClas configuration of a recipe: network, loss, optimiser, data and metrics.
 
-    PaddleX fills in the output folder and the device when it starts the engine.
+    PaddleX fills in the device, and the folder to export to, when it starts the engine.
 
     Args:
         dataset: folder in PaddleX layout.
+        output: folder for checkpoints and logs.
         labels: class names by index.
     """
     image = recipe.image
@@ -172,7 +173,7 @@ def engine_config(recipe: Recipe, dataset: Path, labels: list[str]) -> dict[str,
         "Global": {
             "checkpoints": None,
             "pretrained_model": None,
-            "output_dir": "",
+            "output_dir": str(output),
             "device": "cpu",
             "seed": recipe.seed,
             "save_interval": 1,

@@ -62,7 +62,7 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
 
 def test_engine_configuration_takes_the_recipes_facts(tmp_path):
     run = recipe.load("mnist", ["image.mean=[10, 20, 30]", "image.color_order=bgr", "seed=9"])
-    config = training.engine_config(run, tmp_path, ["a", "b", "c"])
+    config = training.engine_config(run, tmp_path, tmp_path, ["a", "b", "c"])
     train = config["DataLoader"]["Train"]["dataset"]["transform_ops"]
     assert train[0]["DecodeImage"]["to_rgb"] is False
     assert train[-1]["NormalizeImage"]["mean"] == [10.0, 20.0, 30.0]
@@ -101,6 +101,8 @@ def test_layout_is_the_one_paddlex_expects(tiny_run):
     for file in ("train_results.json", "config.yaml", "label_dict.txt", "train.log"):
         assert (train / file).is_file()
     assert list((train / "vdl").iterdir())
+    left = {path.name for path in training.LAUNCHER.iterdir()}
+    assert left <= {"__init__.py", "__pycache__", "launcher.py", "tools"}, "logs beside the source"
 
 
 def script_arguments(folder, steps: str) -> list[str]:
