@@ -7,7 +7,9 @@ codes are checked, and its tables become data.
 
 import contextlib
 import logging
+import os
 import re
+import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -154,11 +156,18 @@ def config_arguments(recipe: Recipe, custom_string: str = "") -> dict[str, Any]:
 def captured(log: Path) -> Iterator[None]:
     """Send what the toolkit and its compiler print in the block to the file `log`.
 
+    The block runs in a scratch folder, as the toolkit drops `check*.onnx` files where it is;
+    paths in it must be absolute.
+
     Raises:
         PipelineError: the toolkit raised something; the message is in plain words, the
             original stands in the log.
     """
-    with output_to(log) as file, _log_handlers_to(file):
+    with (
+        output_to(log) as file,
+        _log_handlers_to(file),
+        _scratch_folder(),
+    ):
         try:
             yield
         except PipelineError:
@@ -167,6 +176,18 @@ def captured(log: Path) -> Iterator[None]:
             file.write(f"\n{type(error).__name__}: {error}\n")
             file.flush()
             raise PipelineError(explain("rknn-toolkit2", log)) from error
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[None]:
+    """Work in a temporary folder; `contextlib.chdir` needs Python 3.11."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        try:
+            yield
+        finally:
+            os.chdir(before)
 
 
 @contextlib.contextmanager

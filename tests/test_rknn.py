@@ -35,10 +35,13 @@ def build(model: onnx.ModelProto | str, calibration, log, **config) -> rknn_tool
 # --- the layer table ------------------------------------------------------------------
 
 
-def test_default_network_runs_int8_on_the_npu(tiny_run, tmp_path):
+def test_default_network_runs_int8_on_the_npu(tiny_run, tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
     compilation = build(
         str(tiny_run / "smoke.slim.onnx"), tiny_run / "calibration.txt", tmp_path / "a.log"
     )
+    assert not list((tmp_path / "here").iterdir()), "the toolkit's check*.onnx files were left"
     rknn_toolkit.require_runnable(compilation)
     assert {layer.target for layer in compilation.layers[1:-1]} == {"NPU"}
     assert 10_000 < compilation.cycles <= 100_000
