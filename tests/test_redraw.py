@@ -144,11 +144,11 @@ def test_simulated_camera_shares_no_paper_and_no_blur_with_training():
 )
 def test_impossible_redrawing_is_refused(override, expected):
     with pytest.raises(PipelineError, match=expected):
-        recipe.load("mnist", [override])
+        recipe.load("camera", [override])
 
 
 def test_a_strength_of_the_recipe_reaches_the_drawing():
-    run = recipe.load("mnist", ["dataset.redraw.strengths.noise=[0.3, 0.4]"])
+    run = recipe.load("camera", ["dataset.redraw.strengths.noise=[0.3, 0.4]"])
     assert run.dataset.redraw.config(48) == replace(CONFIG, image_size=48, noise=(0.3, 0.4))
 
 
@@ -157,7 +157,7 @@ def test_camera_is_measured_beside_the_test_images(tiny_run):
     assert list(verify["camera"]) == ["paddle", "onnx", "slim", "rknn"]
     assert 50 < verify["camera"]["rknn"]["accuracy"]["images"] <= 100
     bad = {"rknn": {**verify["stages"]["rknn"]}}
-    wanted = recipe.load("mnist", ["verify.min_camera_accuracy=1"]).verify
+    wanted = recipe.load("camera", ["verify.min_camera_accuracy=1"]).verify
     assert any(
         "min_camera_accuracy" in line for line in metrics.misses(bad, wanted, verify["camera"])
     )
