@@ -8,6 +8,7 @@ python scripts/run.py --list                   what is up to date, and why not
 """
 
 import argparse
+import signal
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from mnist_rknn.errors import PipelineError
 
 
 def main() -> int:
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `run.py --list | head` ends quietly
     arguments = parse()
     try:
         recipe = recipes.load(arguments.recipe, arguments.set)
