@@ -129,14 +129,18 @@ def find(name: str) -> Step:
 
 
 def select(text: str) -> list[Step]:
-    """Steps of "all", one name, or a range such as "02-05"; a range holds both its ends."""
+    """Steps of "all", one name, or a range such as "02-05", which holds both its ends.
+
+    "all" and a range without an end leave the extra lessons out.
+    """
     if text == "all":
-        return [step for step in STEPS if not step.extra]
+        text = "-"
     first, separator, last = text.partition("-")
     if not separator:
         return [find(text)]
     start = STEPS.index(find(first)) if first else 0
-    stop = STEPS.index(find(last)) if last else len(STEPS) - 1
+    main = [step for step in STEPS if not step.extra]
+    stop = STEPS.index(find(last) if last else main[-1])
     if stop < start:
         raise PipelineError(f"the range {text} runs backwards: write {last}-{first}")
     return list(STEPS[start : stop + 1])

@@ -68,7 +68,7 @@ def test_summary_ends_with_the_path_the_accuracies_and_the_time(tiny_run):
         assert expected in result.stdout
 
 
-@pytest.mark.parametrize("step", [step.name for step in steps.STEPS])
+@pytest.mark.parametrize("step", [step.name for step in steps.select("all")])
 def test_executed_notebook_shows_pictures_or_tables_and_no_errors(tiny_run, step):
     notebook = nbformat.read(tiny_run / "notebooks" / f"{step}.ipynb", as_version=4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
@@ -116,7 +116,7 @@ def test_second_run_of_a_seed_gives_the_same_numbers(tiny_run, tmp_path):
 
 # --- interrupted ----------------------------------------------------------------------
 
-LATER_STEPS = [step.name for step in steps.STEPS if step.name != "02_train"]
+LATER_STEPS = [step.name for step in steps.select("all") if step.name != "02_train"]
 
 
 @pytest.mark.parametrize("step", LATER_STEPS)
