@@ -139,8 +139,8 @@ def select(text: str) -> list[Step]:
     if not separator:
         return [find(text)]
     start = STEPS.index(find(first)) if first else 0
-    main = [step for step in STEPS if not step.extra]
-    stop = STEPS.index(find(last) if last else main[-1])
+    last_needed = max(number for number, step in enumerate(STEPS) if not step.extra)
+    stop = STEPS.index(find(last)) if last else max(start, last_needed)
     if stop < start:
         raise PipelineError(f"the range {text} runs backwards: write {last}-{first}")
     return list(STEPS[start : stop + 1])
