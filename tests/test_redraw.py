@@ -209,7 +209,7 @@ def test_evaluate_reports_groups_with_intervals_and_pictures(tiny_run, album):
         (lambda f: (f / "index.csv").unlink(), "index.csv is missing"),
         (
             lambda f: (f / "index.csv").write_text("name,class\na,1\n"),
-            "needs a first line file,label",
+            "needs a first line with file,label",
         ),
         (
             lambda f: (f / "index.csv").write_text("file,label\nx.png,1\n"),
