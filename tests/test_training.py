@@ -11,7 +11,15 @@ from mnist_rknn import recipe, training
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 
-SHORT = (*TINY, "train.epochs=3", "dataset.samples.train=800")
+SHORT = (
+    *TINY,
+    "train.epochs=3",
+    "dataset.samples.train=800",
+    "dataset.redraw.plain=600",
+    "dataset.redraw.untouched=400",
+    "dataset.redraw.camera=100",
+    "dataset.redraw.drawn=100",
+)
 
 
 def make_checkout(folder):
