@@ -2,7 +2,6 @@
 
 import csv
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -96,17 +95,7 @@ def evaluate(
     ) as simulator:
         outputs["rknn"] = simulator.run(fed, progress)
 
-    groups = np.array(pictures.groups)
-    names = sorted(set(pictures.groups))
-    selections = {name: groups == name for name in names}
-    selections["all"] = np.ones(len(groups), bool)
-    results = {
-        stage: {
-            name: asdict(metrics.accuracy(output[chosen], pictures.classes[chosen]))
-            for name, chosen in selections.items()
-        }
-        for stage, output in outputs.items()
-    }
+    results = metrics.by_group(outputs, pictures.classes, np.array(pictures.groups))
     target = run / "evaluate" / folder.resolve().name
     _draw(target, outputs, pictures, images, labels)
     wrong = {

@@ -42,6 +42,7 @@ def write_verification(
     run: steps.Run,
     stages: dict[str, dict[str, Any]],
     camera: dict[str, dict[str, Any]] | None,
+    hard: dict[str, dict[str, dict[str, Any]]] | None,
     speed: dict[str, float],
     misses: list[str],
     flipped: list[dict[str, str]],
@@ -51,6 +52,7 @@ def write_verification(
     Args:
         stages: rows of `metrics.stage_row` by stage, on the test images.
         camera: the same on the simulated camera, where the recipe has one.
+        hard: accuracies of `metrics.by_group` on its hard cases, where the recipe has them.
         speed: pictures a second of each stage on this PC.
         misses: thresholds of the recipe that were missed, a line each.
         flipped: pictures on which INT8 and float disagree: file, true, float, int8.
@@ -64,6 +66,7 @@ def write_verification(
             "measured": "on this PC; stage rknn in the RKNN simulator; board: not measured",
             "stages": stages,
             "camera": camera,
+            "hard_cases": hard,
             "images_per_second": {stage: round(value, 1) for stage, value in speed.items()},
             "flipped": flipped,
         },
@@ -126,6 +129,10 @@ def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
         "camera_accuracy": {
             name: stage["accuracy"]["top1"] for name, stage in (verify["camera"] or {}).items()
         },
+        "hard_case_accuracy": {
+            name: {case: share["top1"] for case, share in cases.items()}
+            for name, cases in (verify["hard_cases"] or {}).items()
+        },
         "verified": verify["passed"],
         "misses": verify["misses"],
         "calibration": records.get("04_calibration", {}).get("results", {}),
@@ -168,6 +175,9 @@ def summary(folder: Path) -> str:
     lines = [f"model      {relative(folder / f'{name}.rknn')}"]
     lines += _accuracy_lines(verify["stages"], "test images")
     lines += _accuracy_lines(verify["camera"] or {}, "simulated camera pictures")
+    if hard := manifest["hard_case_accuracy"]:
+        shares = ", ".join(f"{case} {100 * share:.1f} %" for case, share in hard["rknn"].items())
+        lines.append(f"hard cases {shares}; simulated camera, measured in the RKNN simulator")
     estimate = manifest["estimate"]
     lines.append(
         f"NPU        {estimate['cycles']:,} cycles, {estimate['weights_kb']:g} KB of weights, "

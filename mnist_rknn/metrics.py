@@ -124,6 +124,43 @@ def stage_table(stages: dict[str, dict[str, Any]], speed: dict[str, float]) -> p
     return pd.DataFrame(rows).T
 
 
+def by_group(
+    outputs: dict[str, np.ndarray], classes: np.ndarray, groups: np.ndarray
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Accuracy of every stage on every group of pictures.
+
+    Args:
+        outputs: logits [N, C] by stage.
+        classes: integer [N].
+        groups: name of the group of each picture, [N].
+
+    Returns:
+        By stage, then by group: the fields of `Accuracy`. The group "all" holds all pictures.
+    """
+    chosen = {str(name): groups == name for name in np.unique(groups)}
+    chosen["all"] = np.ones(len(groups), bool)
+    return {
+        stage: {
+            name: asdict(accuracy(output[those], classes[those])) for name, those in chosen.items()
+        }
+        for stage, output in outputs.items()
+    }
+
+
+def group_table(results: dict[str, dict[str, dict[str, Any]]]) -> pd.DataFrame:
+    """The results of `by_group` as a table for people: a line a group, a column a stage."""
+    return pd.DataFrame(
+        {
+            stage: {
+                name: f"{100 * share['top1']:.2f} % [{100 * share['low']:.2f}, "
+                f"{100 * share['high']:.2f}]"
+                for name, share in groups.items()
+            }
+            for stage, groups in results.items()
+        }
+    )
+
+
 def misses(
     stages: dict[str, dict[str, Any]], wanted: Verify, camera: dict[str, dict[str, Any]] | None
 ) -> list[str]:

@@ -17,7 +17,14 @@ class ConvBNReLU(nn.Sequential):
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
         super().__init__(
             # Batch norm brings a bias of its own.
-            nn.Conv2D(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias_attr=False),
+            nn.Conv2D(
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                padding=(kernel - stride + 1) // 2,
+                bias_attr=False,
+            ),
             nn.BatchNorm2D(outputs),
             nn.ReLU(),
         )
@@ -26,16 +33,17 @@ class ConvBNReLU(nn.Sequential):
 class DigitNet(nn.Layer):
     """A plain convolutional classifier for small pictures.
 
-    A stem of stride 2 halves the picture at once, as large pictures are what costs time on a
-    CPU and memory traffic on the NPU. Stages of 3x3 convolutions follow, each after a 2x2 max
-    pool, then the largest value of every channel and one fully connected layer. All of it
-    runs INT8 on the NPU, and batch norm folds into the weights.
+    The stem reduces the picture at once, as large pictures are what costs time on a CPU and
+    memory traffic on the NPU. Stages of 3x3 convolutions follow, each after a 2x2 max pool,
+    then the largest value of every channel and one fully connected layer. All of it runs INT8
+    on the NPU, and batch norm folds into the weights.
 
     Input: float32 [N, 3, H, W], normalised. Output: float32 logits [N, class_num].
 
     Args:
         class_num: number of classes.
-        stem: channels of the first convolution (4x4, stride 2).
+        stem: channels of the first convolution.
+        stem_stride: its stride; its kernel is twice that.
         stages: channels of the 3x3 convolutions of each stage.
     """
 
@@ -43,6 +51,7 @@ class DigitNet(nn.Layer):
         self,
         class_num: int = 10,
         stem: int = 16,
+        stem_stride: int = 2,
         stages: Sequence[Sequence[int]] = ((32,), (48, 48), (64, 64)),
         pretrained: bool = False,
         use_ssld: bool = False,
@@ -50,7 +59,7 @@ class DigitNet(nn.Layer):
         super().__init__()
         if pretrained or use_ssld:
             raise ValueError("DigitNet has no weights to download: train it from scratch")
-        layers: list[nn.Layer] = [ConvBNReLU(3, stem, kernel=4, stride=2)]
+        layers: list[nn.Layer] = [ConvBNReLU(3, stem, kernel=2 * stem_stride, stride=stem_stride)]
         channels = stem
         for number, widths in enumerate(stages):
             if number:

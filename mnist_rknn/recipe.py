@@ -6,7 +6,7 @@ checks every key and value and answers a mistake with one line.
 """
 
 import re
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .errors import PipelineError
 from .files import PROJECT
-from .redraw import SIMULATED_CAMERA, RedrawConfig
+from .redraw import RedrawConfig
 
 CONFIGS = PROJECT / "configs"
 PADDLEX_DEVICES = r"auto|cpu|(gpu|xpu|npu|mlu|dcu)(:\d+(,\d+)*)?"
@@ -47,6 +47,7 @@ class Redraw(Section):
     drawn: int = Field(25000, ge=0)  # ways of writing the data set lacks, drawn from strokes
     validation: int = Field(3000, ge=1)  # redrawn validation digits, beside the plain ones
     test: int = Field(5000, ge=1)  # test digits in the simulated camera's other world
+    hard: int = Field(1000, ge=1)  # test digits in each of redraw.HARD_CASES
     strengths: dict[str, Any] = {}
 
     @field_validator("strengths")
@@ -66,10 +67,6 @@ class Redraw(Section):
         """Strengths for pictures of `image_size` pixels."""
         changes = {name: _tuples(value) for name, value in self.strengths.items()}
         return RedrawConfig(**{**changes, "image_size": image_size})
-
-    def simulated_camera(self, image_size: int) -> RedrawConfig:
-        """The other world in which the test pictures are drawn; no strength changes it."""
-        return replace(SIMULATED_CAMERA, image_size=image_size)
 
 
 def _shape(value: Any) -> str:
@@ -182,7 +179,8 @@ class Train(Section):
     transforms: list[dict[str, Any]] = []
     device: str = "auto"  # auto, cpu, gpu, gpu:0,1 ...
     dist_ips: str | None = None  # PaddleX's list of machines, "192.168.0.16,192.168.0.17"
-    workers: int = Field(1, ge=0, le=64)  # processes that decode images
+    processes: int = Field(2, ge=1, le=64)  # that share a batch on a CPU; a GPU takes one
+    workers: int = Field(0, ge=0, le=64)  # processes that decode images, for each of these
     min_accuracy: float = Field(0.0, ge=0, le=1)  # validation top-1 below which the step fails
 
     @field_validator("device")
@@ -191,6 +189,15 @@ class Train(Section):
         if not re.fullmatch(PADDLEX_DEVICES, device):
             raise ValueError("use auto, cpu, gpu, or gpu with numbers as in gpu:0,1")
         return device
+
+    @model_validator(mode="after")
+    def _a_share_for_every_process(self) -> "Train":
+        if self.batch_size % self.processes:
+            raise ValueError(
+                f"train.batch_size: {self.batch_size} cannot be shared by train.processes "
+                f"({self.processes}); make it a multiple"
+            )
+        return self
 
     @model_validator(mode="after")
     def _warmup_before_the_end(self) -> "Train":

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import shutil
+import socket
 from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +25,7 @@ from . import fonts
 from .capture import output_to
 from .errors import PipelineError
 from .files import PROJECT, relative, write_json
-from .paddleclas_launcher.launcher import ENGINE_VARIABLE
+from .paddleclas_launcher.launcher import ENGINE_VARIABLE, PROCESSES_VARIABLE
 from .recipe import Recipe
 
 T = TypeVar("T")
@@ -76,13 +77,14 @@ def find_engine() -> Engine:
     raise PipelineError("no PaddleClas engine found: install requirements.txt with `make setup`")
 
 
-def use_engine() -> Engine:
-    """Find the engine and set what PaddleX reads from the environment.
+def use_engine(recipe: Recipe) -> Engine:
+    """Find the engine and set what PaddleX and the launcher read from the environment.
 
     PaddleX reads these variables when it is imported, so call this before `import paddlex`.
     """
     engine = find_engine()
     os.environ[ENGINE_VARIABLE] = str(engine.root)
+    os.environ[PROCESSES_VARIABLE] = str(processes(recipe))
     os.environ[CHECKOUT_VARIABLE] = str(LAUNCHER)
     os.environ["PADDLE_PDX_CACHE_HOME"] = str(CACHE)
     os.environ["PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"] = "True"  # no probe of model hosts
@@ -135,6 +137,21 @@ def resolve_device(device: str) -> str:
     return "gpu:0" if has_gpu else "cpu"
 
 
+def processes(recipe: Recipe) -> int:
+    """How many processes share the training: one where a GPU trains, else as the recipe says.
+
+    They talk over the loopback interface. Where even that is cut there is one process.
+    """
+    if not resolve_device(recipe.train.device).startswith("cpu"):
+        return 1
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as server:
+            socket.create_connection(server.getsockname(), timeout=5).close()
+    except OSError:
+        return 1
+    return recipe.train.processes
+
+
 def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]) -> dict[str, Any]:
     """The PaddleClas configuration of a recipe: network, loss, optimiser, data and metrics.
 
@@ -162,7 +179,7 @@ def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]
             },
             "sampler": {
                 "name": "DistributedBatchSampler",
-                "batch_size": recipe.train.batch_size if shuffle else 256,
+                "batch_size": recipe.train.batch_size // processes(recipe) if shuffle else 256,
                 "drop_last": shuffle,
                 "shuffle": shuffle,
             },
@@ -256,7 +273,7 @@ def paddlex_config(
             "basic_config_path": str(engine_file),
             "num_classes": None,
             "epochs_iters": recipe.train.epochs,
-            "batch_size": recipe.train.batch_size,
+            "batch_size": recipe.train.batch_size // processes(recipe),  # of one process
             "learning_rate": recipe.train.learning_rate,
             "warmup_steps": recipe.train.warmup_epochs,
             "pretrain_weight_path": None,  # from scratch: no download

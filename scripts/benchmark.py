@@ -36,7 +36,7 @@ def main() -> int:
         recipe = recipes.load(arguments.recipe, arguments.set)
         folder = steps.run_folder(recipe).with_name(f"{recipe.name}.benchmark")
         runs = [
-            {step.name: measure(step.name, arguments, folder) for step in steps.STEPS}
+            {step.name: measure(step.name, arguments, folder) for step in steps.select("all")}
             for _ in range(arguments.repeat)
         ]
         verify = read_json(folder / "verify.json")

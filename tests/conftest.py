@@ -27,6 +27,7 @@ TINY = (
     "dataset.redraw.drawn=100",
     "dataset.redraw.validation=100",
     "dataset.redraw.test=100",
+    "dataset.redraw.hard=20",
     "verify.min_accuracy=0.5",
     "verify.max_drop=0.05",
 )

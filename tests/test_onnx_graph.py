@@ -11,7 +11,7 @@ from mnist_rknn.errors import PipelineError
 
 def classifier(tail: tuple[str, ...] = (), batch: int | str = 1) -> onnx.ModelProto:
     """Convolution and flatten to ten logits, with operators of one input behind them."""
-    weights = np.random.default_rng(0).normal(0, 0.05, (10, 3, 32, 32)).astype(np.float32)
+    weights = np.random.default_rng(0).normal(0, 0.05, (10, 3, 48, 48)).astype(np.float32)
     nodes = [
         helper.make_node("Conv", ["x", "w"], ["c"], name="conv"),
         helper.make_node("Flatten", ["c"], ["logits"], name="flatten"),
@@ -23,7 +23,7 @@ def classifier(tail: tuple[str, ...] = (), batch: int | str = 1) -> onnx.ModelPr
     graph = helper.make_graph(
         nodes,
         "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 32, 32])],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch, 3, 48, 48])],
         [helper.make_tensor_value_info(last, TensorProto.FLOAT, [batch, 10])],
         [numpy_helper.from_array(weights, "w")],
     )
@@ -52,12 +52,12 @@ def test_name_override_is_taken():
 @pytest.mark.parametrize("batch", ["N", 0])
 def test_dynamic_dimension_is_named(batch):
     with pytest.raises(PipelineError, match="tensor x has the dynamic shape"):
-        onnx_graph.require_static(classifier(batch=batch), [1, 3, 32, 32])
+        onnx_graph.require_static(classifier(batch=batch), [1, 3, 48, 48])
 
 
 def test_other_input_size_is_named():
-    with pytest.raises(PipelineError, match=r"input is \[1, 3, 32, 32\], the recipe's image is"):
-        onnx_graph.require_static(classifier(), [1, 3, 48, 48])
+    with pytest.raises(PipelineError, match=r"input is \[1, 3, 48, 48\], the recipe's image is"):
+        onnx_graph.require_static(classifier(), [1, 3, 32, 32])
 
 
 @pytest.mark.parametrize("operator", ["Softmax", "LogSoftmax", "Sigmoid"])
@@ -85,7 +85,7 @@ def test_exported_and_slim_graph_answer_alike(tiny_run):
     counts = onnx_graph.operator_counts(slim_model)
     assert onnx_graph.operator_counts(model)["Softmax"] == 1
     assert not {"Softmax", "BatchNormalization", "Shape"} & set(counts)
-    onnx_graph.require_static(slim_model, [1, 3, 32, 32])
+    onnx_graph.require_static(slim_model, [1, 3, 48, 48])
     images = np.load(tiny_run / "golden.npz")["images"]
     logits = onnx_graph.find_logits(model)
     before = inference.run_onnx(full, images, run.image, logits)

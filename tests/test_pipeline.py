@@ -30,7 +30,7 @@ def test_manifest_describes_the_run(tiny_run):
         "estimate", "durations",
     } <= set(manifest)  # fmt: skip
     assert manifest["verified"] is True and manifest["misses"] == []
-    assert manifest["input"]["shape"] == [1, 3, 32, 32]
+    assert manifest["input"]["shape"] == [1, 3, 48, 48]
     assert manifest["input"]["mean"] == [127.5] * 3 and manifest["input"]["color_order"] == "rgb"
     assert list(manifest["accuracy"]) == ["paddle", "onnx", "slim", "rknn"]
     assert manifest["target"] == {"platform": "rv1106", "toolkit": "2.3.2", "mini": True}

@@ -36,6 +36,7 @@ IMPOSSIBLE = {
     "train.epochs=0": "greater than or equal to 1",
     "train.epochs=two": "valid integer",
     "train.warmup_epochs=99": "less than train.epochs",
+    "train.batch_size=33": "make it a multiple",
     "train.device=cuda": "use auto, cpu, gpu",
     "dataset.kind=cifar": "'mnist'",
     "seed=1.5": "valid integer",

@@ -12,7 +12,7 @@ from mnist_rknn import inference, recipe, rknn_file, rknn_toolkit
 from mnist_rknn.errors import PipelineError
 
 MEAN = STD = [127.5, 127.5, 127.5]
-SHAPE = [1, 3, 32, 32]
+SHAPE = [1, 3, 48, 48]
 
 
 def build(model: onnx.ModelProto | str, calibration, log, **config) -> rknn_toolkit.Compilation:
@@ -206,13 +206,13 @@ def test_simulator_reports_a_failed_build_in_plain_words(tiny_run, tmp_path):
             workers=1,
         ) as simulator,
     ):
-        simulator.run(np.zeros((1, 32, 32, 3), np.uint8))
+        simulator.run(np.zeros((1, 48, 48, 3), np.uint8))
 
 
 def test_quantization_survives_a_known_network(tmp_path, tiny_run):
     """INT8 logits of a linear network stay close to the float ones."""
     rng = np.random.default_rng(3)
-    weights = rng.normal(0, 0.02, (10, 3, 32, 32)).astype(np.float32)
+    weights = rng.normal(0, 0.02, (10, 3, 48, 48)).astype(np.float32)
     model = classifier()
     model.graph.initializer[0].CopyFrom(numpy_helper.from_array(weights, "w"))
     path = tmp_path / "linear.onnx"

@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 from conftest import PROJECT, TINY, kill_when, run_script, settings
 
@@ -78,6 +80,15 @@ def test_engine_configuration_takes_the_recipes_facts(tmp_path):
     assert not any("Flip" in str(op) or "Crop" in str(op) for op in train)
 
 
+def test_processes_share_the_batch(tmp_path):
+    for count in (1, 2, 4):
+        run = recipe.load("mnist", [f"train.processes={count}"])
+        config = training.engine_config(run, tmp_path, tmp_path, ["a", "b"])
+        assert config["DataLoader"]["Train"]["sampler"]["batch_size"] * count == 128
+    on_gpu = recipe.load("mnist", ["train.device=gpu:0", "train.processes=4"])
+    assert training.processes(on_gpu) == 1
+
+
 def test_training_with_other_settings_is_not_resumed(tmp_path):
     folder = tmp_path / "train"
     assert training.open_folder(folder, {"epochs": 3}) is False
@@ -134,3 +145,37 @@ def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_
     executed = (killed / "notebooks" / "02_train.ipynb").read_text()
     assert "going on with an interrupted training" in executed
     assert sha256(whole / weights) == sha256(killed / weights)
+
+
+def ranks(root: psutil.Process) -> dict[int, psutil.Process]:
+    """The processes below `root` that train, by rank, once both have loaded Paddle."""
+    found = {}
+    for process in root.children(recursive=True):
+        try:
+            rank = process.environ().get("PADDLE_TRAINER_ID")
+            if rank is not None and "train.py" in " ".join(process.cmdline()):
+                found[int(rank)] = process
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_training_ends_when_one_of_its_processes_does(mnist_folder, tmp_path):
+    """The first process waits for the second one's gradients; it must not wait for ever."""
+    folder = tmp_path / "run"
+    assert run_script(*script_arguments(folder, "01")).returncode == 0
+    script, *arguments = script_arguments(folder, "02")
+    process = subprocess.Popen(
+        [sys.executable, str(PROJECT / "scripts" / script), *arguments, "--set", "train.epochs=50"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + 120
+    while 1 not in (found := ranks(psutil.Process(process.pid))):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.1)
+    found[1].kill()
+    _, errors = process.communicate(timeout=120)
+    assert process.returncode == 1
+    assert "another process of the training ended with -9" in errors.strip().splitlines()[-1]
+    assert not ranks(psutil.Process())

@@ -8,7 +8,8 @@ a PaddleClas checkout in a child process. This folder holds those three files. E
 * runs the engine of the registry wheel `paddleclas` 2.4.2, which ships the engine but no
   `tools/`, after bringing it up to what PaddleX 3.7 and Paddle 3.3 expect of it.
 
-The parent (`mnist_rknn.training`) says which engine to use in `ENGINE_VARIABLE`.
+The parent (`mnist_rknn.training`) says which engine to use in `ENGINE_VARIABLE`, and in
+`PROCESSES_VARIABLE` how many processes share a training on a processor.
 """
 
 import ctypes
@@ -19,10 +20,15 @@ import random
 import runpy
 import shutil
 import signal
+import socket
+import subprocess
 import sys
+import threading
 from pathlib import Path
 
 ENGINE_VARIABLE = "MNIST_RKNN_PADDLECLAS"  # folder that holds `ppcls/`
+PROCESSES_VARIABLE = "MNIST_RKNN_PROCESSES"
+RANK_VARIABLE = "PADDLE_TRAINER_ID"  # Paddle's: number of this process among those that train
 TOOLS = {"train": "train.py", "eval": "eval.py", "export": "export_model.py"}
 NETWORKS = Path(__file__).resolve().parents[1] / "networks.py"
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -32,6 +38,8 @@ def run(mode: str) -> None:
     """Train, evaluate or export with PaddleClas, as its own tool of that name would."""
     die_with_parent()
     os.register_at_fork(after_in_child=die_with_parent)  # the processes that read pictures
+    if mode == "train" and RANK_VARIABLE not in os.environ:
+        share_between_processes(int(os.environ.get(PROCESSES_VARIABLE, "1")))
     root = Path(os.environ[ENGINE_VARIABLE])
     sys.path.insert(0, str(root))
     register_networks()
@@ -49,6 +57,54 @@ def die_with_parent() -> None:
     writing into the folder of the next run.
     """
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def share_between_processes(count: int) -> None:
+    """Train in `count` processes, of which this one is the first.
+
+    Paddle's convolutions keep one processor core busy, not two. As with several GPUs, each
+    process takes its share of every batch, and Paddle averages the gradients; on a processor
+    it does so with gloo. The others are started here, by the variables that
+    `paddle.distributed.launch` would set. That tool wants an address of the machine on a
+    network; this needs nothing but the loopback interface.
+    """
+    if count < 2:
+        return
+    endpoints = [f"127.0.0.1:{port}" for port in free_ports(count)]
+    shared = {
+        "PADDLE_DISTRI_BACKEND": "gloo",
+        "GLOO_SOCKET_IFNAME": "lo",
+        "PADDLE_TRAINERS_NUM": str(count),
+        "PADDLE_TRAINER_ENDPOINTS": ",".join(endpoints),
+    }
+    for rank in range(1, count):
+        own = {RANK_VARIABLE: str(rank), "PADDLE_CURRENT_ENDPOINT": endpoints[rank]}
+        # Standard output is the first one's: its log speaks for all.
+        process = subprocess.Popen(
+            [sys.executable, *sys.argv],
+            env={**os.environ, **shared, **own},
+            stdout=subprocess.DEVNULL,
+        )
+        threading.Thread(target=end_with, args=(process,), daemon=True).start()
+    own = {RANK_VARIABLE: "0", "PADDLE_CURRENT_ENDPOINT": endpoints[0]}
+    os.environ.update({**shared, **own})
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of the loopback interface that nobody listens on."""
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [opened.getsockname()[1] for opened in sockets]
+    for opened in sockets:
+        opened.close()
+    return ports
+
+
+def end_with(process: subprocess.Popen) -> None:
+    """Wait for another process of the training; if it failed, end this one, which waits for it."""
+    if process.wait() != 0:
+        message = f"RuntimeError: another process of the training ended with {process.returncode}"
+        print(message, file=sys.stderr, flush=True)
+        os._exit(1)
 
 
 def register_networks() -> None:
@@ -84,6 +140,7 @@ def run_wheel_engine(mode: str) -> None:
     if mode == "train":
         use_uniform_output(engine_module, config)
         use_epoch_seeds(engine_module, config)
+        use_common_statistics(engine_module)
     engine = engine_module.Engine(config, mode=mode)
     if mode == "train":
         if checkpoint:
@@ -138,6 +195,8 @@ def use_uniform_output(engine_module, config) -> None:
     output = Path(config["Global"]["output_dir"])
 
     def save_uniform(net, optimizer, metric_info, model_path, model_name="", prefix="", **kwargs):
+        if paddle.distributed.get_rank() != 0:
+            return
         target = output / prefix
         partial = output / f".{prefix}.partial"
         shutil.rmtree(partial, ignore_errors=True)
@@ -241,6 +300,25 @@ def use_epoch_seeds(engine_module, config) -> None:
         train_epoch(engine, epoch_id, print_batch_step)
 
     engine_module.train_epoch = train_seeded_epoch
+
+
+def use_common_statistics(engine_module) -> None:
+    """Evaluate with one set of batch norm statistics, the first process's.
+
+    Each process keeps the statistics of its own share of the pictures. The first one's are
+    saved, so they are what has to be evaluated, and what a resumed training goes on with.
+    """
+    import paddle
+
+    evaluate = engine_module.Engine.eval
+
+    def evaluate_in_common(engine, epoch_id=0):
+        if engine.config["Global"]["distributed"]:
+            for statistic in engine.model.buffers():
+                paddle.distributed.broadcast(statistic, 0)
+        return evaluate(engine, epoch_id)
+
+    engine_module.Engine.eval = evaluate_in_common
 
 
 def restore_best_metric(engine_module, checkpoint: str) -> None:
