@@ -82,7 +82,7 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
     progress = TrainingProgress()
     try:
         with (
-            _kernel_environment(),
+            _kernel_environment() as sockets,
             output_to(executed.with_suffix(".log"), keep_python=True),
         ):
             papermill.execute_notebook(
@@ -94,7 +94,7 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
                 progress_bar=sys.stderr.isatty(),
                 stdout_file=progress,
                 # Unix sockets: they work where even the loopback network is cut.
-                config=Config({"KernelManager": {"transport": "ipc"}}),
+                config=Config({"KernelManager": {"transport": "ipc", "ip": sockets}}),
             )
     except papermill.PapermillExecutionError as error:
         message = re.sub(r"\x1b\[[\d;]*m", "", str(error.evalue)).strip()
@@ -121,8 +121,12 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _kernel_environment() -> Iterator[None]:
-    """Environment of the kernels: nothing in the user's home, and no kernel from there."""
+def _kernel_environment() -> Iterator[str]:
+    """Environment of the kernels: nothing in the user's home, and no kernel from there.
+
+    Yields:
+        What the paths of the kernel's sockets begin with.
+    """
     runtime = tempfile.mkdtemp(prefix="rknn-")  # short: a socket's path has 107 bytes at most
     changes = {
         "JUPYTER_PREFER_ENV_PATH": "1",
@@ -135,7 +139,7 @@ def _kernel_environment() -> Iterator[None]:
     before = {name: os.environ.get(name) for name in changes}
     os.environ.update(changes)
     try:
-        yield
+        yield f"{runtime}/kernel"
     finally:
         shutil.rmtree(runtime, ignore_errors=True)
         for name, value in before.items():

@@ -43,6 +43,7 @@ def run(mode: str) -> None:
     root = Path(os.environ[ENGINE_VARIABLE])
     sys.path.insert(0, str(root))
     register_networks()
+    allow_part_of_an_epoch_to_warm_up()
     tool = root / "tools" / TOOLS[mode]
     if tool.is_file():
         runpy.run_path(str(tool), run_name="__main__")
@@ -122,6 +123,21 @@ def register_networks() -> None:
     for name, value in vars(networks).items():
         if isinstance(value, type) and issubclass(value, nn.Layer):
             setattr(ppcls.arch, name, value)
+
+
+def allow_part_of_an_epoch_to_warm_up() -> None:
+    """Let `warmup_epoch` be a fraction.
+
+    PaddleClas counts the steps that are left for the cosine as a product with it; Paddle takes
+    only an integer there.
+    """
+    from paddle.optimizer import lr
+
+    class CosineAnnealingDecay(lr.CosineAnnealingDecay):
+        def __init__(self, learning_rate, T_max, *args, **kwargs):
+            super().__init__(learning_rate, round(T_max), *args, **kwargs)
+
+    lr.CosineAnnealingDecay = CosineAnnealingDecay
 
 
 # --- the wheel's engine ---------------------------------------------------------------
