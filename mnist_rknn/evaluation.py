@@ -134,18 +134,21 @@ def _draw(
     images: np.ndarray,
     labels: list[str],
 ) -> None:
+    engines = {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}
     matrices = {
-        {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}[stage]: metrics.confusion_matrix(
-            output, pictures.classes, len(labels)
-        )
+        engines[stage]: metrics.confusion_matrix(output, pictures.classes, len(labels))
         for stage, output in outputs.items()
     }
     plots.use_style()
     with replacing(target / "confusion.png") as temporary:
         plots.confusion(matrices, labels).savefig(temporary)
-    answers = outputs["rknn"].argmax(axis=1)
-    wrong = np.flatnonzero(answers != pictures.classes)[:60]
-    captions = [f"{labels[pictures.classes[i]]} → {labels[answers[i]]}" for i in wrong]
-    title = f"{len(wrong)} misread by INT8" if len(wrong) else "none misread by INT8"
-    with replacing(target / "wrong.png") as temporary:
-        plots.image_grid(images[wrong], captions, title=title).savefig(temporary)
+    for stage, output in outputs.items():
+        answers = output.argmax(axis=1)
+        wrong = np.flatnonzero(answers != pictures.classes)
+        shown = wrong[:60]
+        captions = [f"{labels[pictures.classes[i]]} → {labels[answers[i]]}" for i in shown]
+        title = f"{engines[stage]}: {len(wrong)} of {len(answers)} misread"
+        if len(wrong) > len(shown):
+            title += f", the first {len(shown)}"
+        with replacing(target / f"wrong_{stage}.png") as temporary:
+            plots.image_grid(images[shown], captions, title=title).savefig(temporary)

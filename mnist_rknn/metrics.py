@@ -177,6 +177,11 @@ def misses(
         found.append(f"INT8 top-1 {top1:.4f} is below verify.min_accuracy {wanted.min_accuracy}")
     if drop > wanted.max_drop + 1e-9:
         found.append(f"the loss to INT8 {drop:.4f} is above verify.max_drop {wanted.max_drop}")
+    if camera and camera["rknn"]["drop"] > wanted.max_drop + 1e-9:
+        found.append(
+            f"the loss to INT8 {camera['rknn']['drop']:.4f} on the simulated camera is above "
+            f"verify.max_drop {wanted.max_drop}"
+        )
     if cosine < wanted.min_cosine:
         found.append(f"mean cosine {cosine:.4f} is below verify.min_cosine {wanted.min_cosine}")
     if camera and camera["rknn"]["accuracy"]["top1"] < wanted.min_camera_accuracy:

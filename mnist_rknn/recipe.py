@@ -292,7 +292,7 @@ class Verify(Section):
     """What the INT8 model must reach on the test images; a miss fails the step."""
 
     min_accuracy: float = Field(0.99, ge=0, le=1)  # top-1 in the RKNN simulator
-    max_drop: float = Field(0.0015, ge=0, le=1)  # top-1, Paddle float minus INT8
+    max_drop: float = Field(0.0015, ge=0, le=1)  # top-1, Paddle float minus INT8, on each set
     min_cosine: float = Field(0.995, ge=-1, le=1)  # mean cosine of float and INT8 logits
     min_camera_accuracy: float = Field(0.0, ge=0, le=1)  # top-1 on the simulated camera
     workers: int = Field(2, ge=1, le=64)  # simulator processes

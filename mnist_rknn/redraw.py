@@ -38,8 +38,8 @@ GLYPH_SIZE = 56
 """Side of the square on which strokes are handled: twice MNIST's 28."""
 _GLYPH_HEIGHT = 40.0  # MNIST's digits are 20 pixels high
 _FAR = 27.0
-_NEAR = np.ones((7, 7), np.uint8)
-_NEARBY = (9, 9)
+_AROUND_THE_INK = np.ones((7, 7), np.uint8)
+_PAPER_NEARBY = (9, 9)  # pixels over which the paper beside a stroke is averaged
 _RIDGE_REACH = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
 
 
@@ -990,16 +990,16 @@ def legibility(picture: np.ndarray, coverage: np.ndarray) -> tuple[float, float]
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
     most = float(coverage.max())
     inked = coverage > 0.5 * most
-    around = (cv2.dilate(coverage, _NEAR) > 0.3 * most) & (coverage < 0.12 * most)
-    weight = around.astype(np.float32)
-    nearby = cv2.blur(gray * weight, _NEARBY)
-    nearby /= np.maximum(cv2.blur(weight, _NEARBY), 1e-3)
-    step = gray - nearby
+    around = (cv2.dilate(coverage, _AROUND_THE_INK) > 0.3 * most) & (coverage < 0.12 * most)
     if not around.any():
         return 0.0, 1.0
-    return abs(float(step[inked].mean())) / 255, float(
-        np.sqrt(np.square(step[around]).mean())
-    ) / 255
+    weight = around.astype(np.float32)
+    nearby = cv2.blur(gray * weight, _PAPER_NEARBY)
+    nearby /= np.maximum(cv2.blur(weight, _PAPER_NEARBY), 1e-3)
+    step = gray - nearby
+    contrast = abs(float(step[inked].mean()))
+    clutter = float(np.sqrt(np.square(step[around]).mean()))
+    return contrast / 255, clutter / 255
 
 
 def redraw(
@@ -1150,8 +1150,8 @@ def _attempt(
     paper *= taken
     scene = _blur(cv2.merge([*paper, only_digit]), h, rng, config)
     # A small digit means a whole frame was reduced, and that averages the sensor's noise away.
-    calm = min(1.0, height / (config.noise_full_height * config.image_size))
-    noise = _between(rng, *config.noise) * rng.random() * calm
+    reduced = min(1.0, height / (config.noise_full_height * config.image_size))
+    noise = _between(rng, *config.noise) * rng.random() * reduced
     # Reducing all four planes at once is faster than three.
     small = _reduce(scene, config)
     picture = _develop(scene, small, noise, rng, config)

@@ -152,6 +152,11 @@ def processes(recipe: Recipe) -> int:
     return recipe.train.processes
 
 
+def batch_of_one(recipe: Recipe) -> int:
+    """Pictures of a batch that one process takes; PaddleX and PaddleClas count those."""
+    return recipe.train.batch_size // processes(recipe)
+
+
 def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]) -> dict[str, Any]:
     """The PaddleClas configuration of a recipe: network, loss, optimiser, data and metrics.
 
@@ -179,7 +184,7 @@ def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]
             },
             "sampler": {
                 "name": "DistributedBatchSampler",
-                "batch_size": recipe.train.batch_size // processes(recipe) if shuffle else 256,
+                "batch_size": batch_of_one(recipe) if shuffle else 256,
                 "drop_last": shuffle,
                 "shuffle": shuffle,
             },
@@ -273,7 +278,7 @@ def paddlex_config(
             "basic_config_path": str(engine_file),
             "num_classes": None,
             "epochs_iters": recipe.train.epochs,
-            "batch_size": recipe.train.batch_size // processes(recipe),  # of one process
+            "batch_size": batch_of_one(recipe),
             "learning_rate": recipe.train.learning_rate,
             "warmup_steps": recipe.train.warmup_epochs,
             "pretrain_weight_path": None,  # from scratch: no download

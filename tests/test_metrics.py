@@ -55,5 +55,30 @@ def test_log_probabilities_compare_like_logits():
 )
 def test_each_threshold_can_be_missed(change, named):
     good = {"accuracy": {"top1": 0.999}, "drop": 0.0, "cosine": {"mean": 1.0}}
-    missed = metrics.misses({"rknn": {**good, **change}}, recipe.load("mnist").verify, None)
+    wanted = recipe.load("mnist").verify
+    missed = metrics.misses({"rknn": {**good, **change}}, wanted, None)
     assert [named in line for line in missed] == ([True] if named else [])
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"accuracy": {"top1": 0.5}}, "verify.min_camera_accuracy"),
+        ({"drop": 0.3}, "verify.max_drop"),
+        ({}, None),
+    ],
+)
+def test_each_threshold_of_the_simulated_camera_can_be_missed(change, named):
+    good = {"accuracy": {"top1": 0.999}, "drop": 0.0, "cosine": {"mean": 1.0}}
+    wanted = recipe.load("mnist").verify
+    missed = metrics.misses({"rknn": good}, wanted, {"rknn": {**good, **change}})
+    expected = [True] if named else []
+    assert [named in line and "simulated camera" in line for line in missed] == expected
+
+
+def test_groups_are_counted_apart_and_together():
+    logits = np.eye(3)[[0, 1, 2, 0, 1]]
+    classes, groups = np.array([0, 1, 0, 0, 2]), np.array(["a", "a", "b", "b", "b"])
+    found = metrics.by_group({"rknn": logits}, classes, groups)["rknn"]
+    counts = {name: (share["correct"], share["images"]) for name, share in found.items()}
+    assert counts == {"a": (2, 2), "b": (1, 3), "all": (3, 5)}

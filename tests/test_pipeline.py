@@ -9,10 +9,11 @@ import sys
 import nbformat
 import numpy as np
 import pytest
+import yaml
 from conftest import PROJECT, TINY, kill_when, last_line, run_script, settings
 from test_mnist import can_cut_network, can_mount
 
-from mnist_rknn import steps
+from mnist_rknn import recipe, steps
 from mnist_rknn.files import sha256
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
@@ -112,6 +113,20 @@ def test_second_run_of_a_seed_gives_the_same_numbers(tiny_run, tmp_path):
     assert first["accuracy"] == second["accuracy"]
     golden = [np.load(folder / "golden.npz")["logits"] for folder in (tiny_run, again)]
     assert np.array_equal(*golden)
+
+
+def test_choices_measures_trials_on_validation_digits_only(mnist_folder, tmp_path):
+    small = tmp_path / "small.yaml"
+    small.write_text(yaml.safe_dump(recipe.dump(recipe.load("smoke", TINY))))
+    folder = tmp_path / "out"
+    result = run_script(
+        "choices.py", "--recipe", str(small), "--output", str(folder), "--simulated", "50"
+    )
+    assert result.returncode == 0, result.stderr
+    row = json.loads((folder / "choices.json").read_text())["as it is"]
+    assert 50 < row["mnist"] <= 100 and 0 <= row["small"] <= row["mnist"]
+    assert row["cycles"] > 1000 and f"{row['parameters']:,}" in result.stdout.splitlines()[-1]
+    assert not list(folder.rglob("verify.json")), "the test images were read"
 
 
 # --- interrupted ----------------------------------------------------------------------

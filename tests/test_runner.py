@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from conftest import TINY, last_line, run_script, settings
 
-from mnist_rknn import runner, steps
+from mnist_rknn import runner
 from mnist_rknn.errors import PipelineError
 
 
@@ -81,10 +81,6 @@ def test_missed_threshold_is_a_failure_and_the_manifest_says_so(tiny_run, tmp_pa
     assert manifest["verified"] is False and "min_accuracy" in manifest["misses"][0]
     again = run_script(*arguments, *wanted)
     assert again.returncode == 1, "a failed step must not pass for up to date"
-
-
-def test_nothing_is_left_beside_the_notebooks(tiny_run):
-    assert not [path for path in steps.NOTEBOOKS.iterdir() if path.name.startswith("kernel")]
 
 
 def test_training_log_becomes_a_line_an_epoch(capsys):
