@@ -10,9 +10,12 @@ PYTHON  ?= $(firstword $(foreach name,python3.11 python3.10 python3 python,$(if 
 VENV := .venv
 PY   := $(VENV)/bin/python
 OUT  := output/$(RECIPE)
-RUN  := $(PY) scripts/run.py --recipe $(RECIPE) $(foreach change,$(SET),--set '$(change)')
+CHANGES := $(foreach change,$(SET),--set '$(change)')
+RUN    := $(PY) scripts/run.py --recipe $(RECIPE) $(CHANGES)
+REPORT := $(PY) scripts/report.py --recipe $(RECIPE) $(CHANGES)
 
-STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera
+STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
+          08_quantization
 INPUTS := $(STEPS:%=$(OUT)/.inputs/%.json)
 # What `setup` leaves; its name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
@@ -20,7 +23,8 @@ READY  := $(VENV)/.ready-$(TOOLKIT)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup check rknn smoke evaluate test lint lab list benchmark lock clean inputs $(STEPS)
+.PHONY: help setup check rknn smoke evaluate report quantstudy costs test lint lab list benchmark \
+        lock clean inputs $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -28,6 +32,9 @@ help:
 	@echo "make setup       create $(VENV) and install requirements.txt  [PYTHON=python3.10|python3.11]"
 	@echo "make check       check machine, packages and tools"
 	@echo "make evaluate    measure the model on real pictures     IMAGES=folder with index.csv"
+	@echo "make report      all that was measured on one page, output/$(RECIPE)/report.html"
+	@echo "make quantstudy  choose the quantization on evidence     [WRITE=yes: into the recipe]"
+	@echo "make costs       what other networks would cost on this NPU"
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make list        the steps and what is up to date"
 	@echo "make test        set up and run the tests"
@@ -60,8 +67,11 @@ check: $(READY)
 # files it reads and on .inputs/, which holds its part of the recipe and its code and
 # changes only when those do.
 
-rknn: $(OUT)/steps/06_verify.json
+rknn: $(OUT)/steps/06_verify.json $(OUT)/report.html
 	@$(RUN) --summary
+
+$(OUT)/report.html: $(OUT)/steps/06_verify.json
+	@$(REPORT)
 
 smoke:
 	@$(MAKE) --no-print-directory rknn RECIPE=smoke
@@ -69,7 +79,7 @@ smoke:
 $(STEPS): %: $(OUT)/steps/%.json
 
 inputs: $(READY)
-	@$(RUN) 00-07 --refresh
+	@$(RUN) 00-08 --refresh
 $(INPUTS): inputs
 	@:
 
@@ -83,17 +93,31 @@ $(OUT)/steps/04_calibration.json: $(OUT)/dataset/test.txt
 $(OUT)/steps/05_convert.json:     $(OUT)/$(RECIPE).slim.onnx $(OUT)/calibration.txt
 $(OUT)/steps/06_verify.json:      $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).rknn
 $(OUT)/steps/07_camera.json:      $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).slim.onnx
+$(OUT)/steps/08_quantization.json: $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).slim.onnx \
+                                   $(OUT)/calibration.txt $(OUT)/layer_error.json
 
 # Which step writes the files that others read.
 $(OUT)/dataset/test.txt:                                $(OUT)/steps/01_data.json ; @:
 $(OUT)/train/best_model/inference/inference.json:       $(OUT)/steps/02_train.json ; @:
 $(OUT)/$(RECIPE).slim.onnx:                             $(OUT)/steps/03_export.json ; @:
 $(OUT)/calibration.txt:                                 $(OUT)/steps/04_calibration.json ; @:
-$(OUT)/$(RECIPE).rknn:                                  $(OUT)/steps/05_convert.json ; @:
+$(OUT)/$(RECIPE).rknn $(OUT)/layer_error.json:          $(OUT)/steps/05_convert.json ; @:
 
 # Real pictures with an index.csv: make evaluate IMAGES=folder
 evaluate: $(OUT)/steps/06_verify.json
-	@$(PY) scripts/evaluate.py $(IMAGES) --recipe $(RECIPE) $(foreach change,$(SET),--set '$(change)')
+	@$(PY) scripts/evaluate.py $(IMAGES) --recipe $(RECIPE) $(CHANGES)
+
+report: $(READY)
+	@$(REPORT)
+
+# The builds first, with a progress bar in the terminal; the notebook then finds them done.
+quantstudy: $(OUT)/steps/05_convert.json
+	@$(PY) scripts/quantstudy.py --recipe $(RECIPE) $(CHANGES) $(if $(WRITE),--write)
+	@$(RUN) 08_quantization
+	@$(REPORT)
+
+costs: $(READY)
+	@$(PY) scripts/costs.py
 
 list: $(READY)
 	@$(RUN) --list
@@ -111,7 +135,7 @@ lint: $(READY)
 	$(VENV)/bin/ruff format --check .
 
 benchmark: $(READY)
-	$(PY) scripts/benchmark.py --recipe $(RECIPE) $(foreach change,$(SET),--set '$(change)')
+	$(PY) scripts/benchmark.py --recipe $(RECIPE) $(CHANGES)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:

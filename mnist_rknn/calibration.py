@@ -19,8 +19,8 @@ MIN_CONTRAST = 2.0  # standard deviation of pixel values below which a picture i
 def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
     """Positions of `count` images, equally many of each class, in a shuffled order.
 
-    Where `count` is not a multiple of the number of classes, the first classes get one
-    image more.
+    Where `count` is not a multiple of the number of classes, some classes, chosen at random,
+    get one image more.
 
     Args:
         classes: integer [N], the class of every image to choose from.
@@ -31,7 +31,8 @@ def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
     generator = np.random.default_rng(seed)
     present = np.unique(classes)
     chosen = []
-    for position, label in enumerate(present):
+    more = generator.permutation(len(present))
+    for position, label in zip(more, present, strict=True):
         wanted = count // len(present) + (position < count % len(present))
         candidates = np.flatnonzero(classes == label)
         if len(candidates) < wanted:
@@ -51,21 +52,31 @@ def write_list(path: Path, files: list[Path]) -> None:
     """
     absolute = [file.resolve() for file in files]
     for file in absolute:
-        if any(character.isspace() for character in str(file)):
-            raise PipelineError(
-                f"{file.parent} holds a space, at which rknn-toolkit2 splits the calibration "
-                "list: move the project to a path without spaces"
-            )
+        _require_no_space(file)
     write_text(path, "".join(f"{file}\n" for file in absolute))
+
+
+def _require_no_space(file: Path) -> None:
+    if any(character.isspace() for character in str(file)):
+        raise PipelineError(
+            f"{file.parent} holds a space, at which rknn-toolkit2 splits the calibration list: "
+            "move the project to a path without spaces"
+        )
 
 
 def read_list(path: Path) -> list[Path]:
     """Files named in a calibration list."""
     if not path.is_file():
         raise PipelineError(f"{relative(path)} is missing: run 04_calibration first")
-    files = [Path(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except UnicodeDecodeError:
+        raise PipelineError(f"{relative(path)} is no text file: run 04_calibration again") from None
+    files = [Path(line) for line in lines if line.strip()]
     if not files:
         raise PipelineError(f"{relative(path)} is empty: run 04_calibration again")
+    for file in files:
+        _require_no_space(file)
     return files
 
 

@@ -7,3 +7,6 @@ class PipelineError(Exception):
     Scripts print the message and exit with status 1; notebooks show it as the last line of
     the failing cell.
     """
+
+    def __init__(self, message: str):
+        super().__init__(" ".join(message.split()))  # names of files and keys may hold anything

@@ -33,6 +33,7 @@ def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
         "calibration.txt",
         f"{recipe.name}.rknn",
         "layers.json",
+        "layer_error.json",
         "verify.json",
     )
     return [folder / name for name in names]
@@ -45,7 +46,9 @@ def write_verification(
     hard: dict[str, dict[str, dict[str, Any]]] | None,
     speed: dict[str, float],
     misses: list[str],
-    flipped: list[dict[str, str]],
+    causes: list[str],
+    flipped: list[dict[str, Any]],
+    least_certain: list[dict[str, Any]],
 ) -> None:
     """Write `verify.json`.
 
@@ -54,14 +57,18 @@ def write_verification(
         camera: the same on the simulated camera, where the recipe has one.
         hard: accuracies of `metrics.by_group` on its hard cases, where the recipe has them.
         speed: pictures a second of each stage on this PC.
-        misses: thresholds of the recipe that were missed, a line each.
-        flipped: pictures on which INT8 and float disagree: file, true, float, int8.
+        misses: thresholds and budgets of the recipe that were missed, a line each.
+        causes: where in the chain something was lost, as `metrics.causes` says.
+        flipped: test pictures on which INT8 and float disagree: file, true, float, int8 and
+            certainty, the probability of INT8's answer.
+        least_certain: the same of the pictures INT8 was least certain of.
     """
     write_json(
         run.folder / "verify.json",
         {
             "passed": not misses,
             "misses": misses,
+            "causes": causes,
             "thresholds": run.recipe.verify.model_dump(),
             "measured": "on this PC; stage rknn in the RKNN simulator; board: not measured",
             "stages": stages,
@@ -69,6 +76,7 @@ def write_verification(
             "hard_cases": hard,
             "images_per_second": {stage: round(value, 1) for stage, value in speed.items()},
             "flipped": flipped,
+            "least_certain": least_certain,
         },
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from .recipe import Verify
+from .recipe import Budget, Verify
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,23 @@ def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 def agreement(first: np.ndarray, second: np.ndarray) -> float:
     """Share of pictures on which two stages give the same answer."""
     return float((first.argmax(axis=1) == second.argmax(axis=1)).mean())
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax of each row, float64 [N, C]."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def certainty(logits: np.ndarray) -> np.ndarray:
+    """Probability of the answer, float64 [N] from 1/C to 1."""
+    return probabilities(logits).max(axis=1)
+
+
+def margin(logits: np.ndarray) -> np.ndarray:
+    """Probability of the answer less that of the second best, float64 [N] from 0 to 1."""
+    best = np.sort(probabilities(logits), axis=1)
+    return best[:, -1] - best[:, -2]
 
 
 def stage_row(
@@ -188,5 +205,49 @@ def misses(
         found.append(
             f"INT8 top-1 {camera['rknn']['accuracy']['top1']:.4f} on the simulated camera is below "
             f"verify.min_camera_accuracy {wanted.min_camera_accuracy}"
+        )
+    return found
+
+
+def over_budget(estimate: dict[str, Any], budget: Budget) -> list[str]:
+    """What the model exceeds of the recipe's budget, a line each; empty if nothing.
+
+    Args:
+        estimate: `cycles`, `weights_kb` and `internal_kb` of `layers.json`.
+    """
+    return [
+        f"{estimate[name]:,g} {unit} (compiler estimate) exceed budget.{name} {limit:,g}"
+        for name, unit in (
+            ("cycles", "cycles"),
+            ("weights_kb", "KB of weights"),
+            ("internal_kb", "KB of internal memory"),
+        )
+        if (limit := getattr(budget, name)) is not None and estimate[name] > limit
+    ]
+
+
+def causes(stages: dict[str, dict[str, Any]], wanted: Verify, worst_layers: list[str]) -> list[str]:
+    """Where in the chain something was lost, a line each; empty if no stage lost much.
+
+    Args:
+        stages: rows of `stage_row` by name on the test images, in the order of the chain.
+        worst_layers: the layers in which INT8 loses most, as `layer_error.worst` names them.
+    """
+    found = []
+    if stages["paddle"]["accuracy"]["top1"] < wanted.min_accuracy:
+        found.append(
+            f"the float network itself reads only {100 * stages['paddle']['accuracy']['top1']:.2f} "
+            "%: no quantization can mend that; train longer or on other pictures (02_train)"
+        )
+    for before, stage, step in (("paddle", "onnx", "export"), ("onnx", "slim", "slimming")):
+        lost = stages[stage]["drop"] - stages[before]["drop"]
+        if lost > wanted.max_drop + 1e-9:
+            found.append(f"{100 * lost:.2f} points are lost in the {step}: run 03_export again")
+    lost = stages["rknn"]["drop"] - stages["slim"]["drop"]
+    if lost > wanted.max_drop + 1e-9 or stages["rknn"]["cosine"]["mean"] < wanted.min_cosine:
+        found.append(
+            f"INT8 loses {100 * lost:.2f} points and {1 - stages['rknn']['cosine']['mean']:.4f} of "
+            f"cosine; the layers that lose most are {', '.join(worst_layers)}: look at the "
+            "calibration pictures (04_calibration), then try 08_quantization"
         )
     return found

@@ -9,6 +9,12 @@ from google.protobuf.message import DecodeError
 from .errors import PipelineError
 from .files import relative
 
+# Operators behind which a Softmax is still the end of the graph.
+_HARMLESS = (
+    "Abs", "Cast", "Clip", "Dropout", "Flatten", "Identity", "Relu", "Reshape", "Squeeze",
+    "Transpose", "Unsqueeze",
+)  # fmt: skip
+
 
 def load(path: Path) -> onnx.ModelProto:
     """Read and check an ONNX file.
@@ -108,14 +114,17 @@ def require_logits(model: onnx.ModelProto) -> None:
     """Check that the graph ends in logits, as the module's SDK expects.
 
     Raises:
-        PipelineError: the graph ends in Softmax or has several outputs.
+        PipelineError: the graph has several outputs or ends in Softmax or its like, be it behind
+            operators that change shape or sign only.
     """
     if len(model.graph.output) != 1:
         raise PipelineError(
             f"the graph has {len(model.graph.output)} outputs; keep the logits only"
         )
-    output = model.graph.output[0].name
-    last = next((node for node in model.graph.node if output in node.output), None)
+    producer = {output: node for node in model.graph.node for output in node.output}
+    last = producer.get(model.graph.output[0].name)
+    while last is not None and last.op_type in _HARMLESS:
+        last = producer.get(last.input[0])
     if last is not None and last.op_type in ("Softmax", "LogSoftmax", "Sigmoid"):
         raise PipelineError(
             f"the graph ends in {last.op_type} ({last.name}): the output would be float16, and "

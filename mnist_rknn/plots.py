@@ -324,3 +324,124 @@ def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
     axis.invert_yaxis()
     axis.legend(loc="upper center", ncols=len(models), bbox_to_anchor=(0.5, 1.12))
     return _finished(figure)
+
+
+def layer_error(layers: Sequence[dict]) -> Figure:
+    """What INT8 loses in each layer, in execution order, alone and with those before it.
+
+    Args:
+        layers: rows of `layer_error.combine`.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 0.26 * len(layers) + 1), sharey=True)
+    places = np.arange(len(layers))
+    for kind, color, marker in (("accumulated", GRAY, "o"), ("single", ORANGE, "D")):
+        loss = [max(0.0, 1 - layer[kind]["cosine"]) for layer in layers]
+        distance = [layer[kind]["distance"] for layer in layers]
+        left.plot(loss, places, marker=marker, color=color, lw=1, ms=4, label=kind)
+        right.plot(distance, places, marker=marker, color=color, lw=1, ms=4, label=kind)
+    left.set(title="1 − cosine, 0 is no loss (simulator)", xlim=(0, None), yticks=places)
+    left.set_yticklabels([f"{layer['operator']} {layer['name']}" for layer in layers], fontsize=7)
+    left.invert_yaxis()
+    left.locator_params(axis="x", nbins=4)
+    left.ticklabel_format(axis="x", style="sci", scilimits=(-2, 2))
+    right.set(title="Euclidean distance (simulator)", xlim=(0, None))
+    for axis in (left, right):
+        axis.grid(axis="y", alpha=0.2)
+    right.legend()
+    return _finished(figure)
+
+
+def study_curves(rows: Sequence[dict]) -> Figure:
+    """Accuracy and lost cosine against the number of calibration pictures, with the spread.
+
+    Args:
+        rows: cells of the study: `algorithm`, `method`, `images`, `accuracy` and `cosine`.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 3.2))
+    groups: dict[tuple[str, str], dict[int, list[dict]]] = defaultdict(lambda: defaultdict(list))
+    for row in rows:
+        groups[row["algorithm"], row["method"]][row["images"]].append(row)
+    colors = {"normal": BLUE, "kl_divergence": ORANGE, "mmse": GREEN}
+    for (algorithm, method), sizes in groups.items():
+        counts = sorted(sizes)
+        for axis, values in (
+            (axes[0], [[100 * cell["accuracy"] for cell in sizes[n]] for n in counts]),
+            (axes[1], [[1 - cell["cosine"] for cell in sizes[n]] for n in counts]),
+        ):
+            style = {"color": colors[algorithm], "ls": "-" if method == "channel" else "--"}
+            middle = [float(np.mean(v)) for v in values]
+            axis.plot(counts, middle, marker="o", ms=3, label=f"{algorithm}, {method}", **style)
+            low, high = [min(v) for v in values], [max(v) for v in values]
+            axis.fill_between(counts, low, high, color=style["color"], alpha=0.12, lw=0)
+    for axis in axes:
+        axis.set(xscale="log", xlabel="calibration pictures")
+        axis.set_xticks(sorted({row["images"] for row in rows}))
+        axis.set_xticklabels(sorted({row["images"] for row in rows}), fontsize=8)
+        axis.minorticks_off()
+    axes[0].set(title="top-1 of validation pictures, % (simulator)")
+    axes[1].set(title="1 − mean cosine of the logits (simulator)", yscale="log")
+    axes[1].legend(fontsize=7, ncols=2)
+    return _finished(figure)
+
+
+def agreement_hides(rows: Sequence[dict]) -> Figure:
+    """Agreement of the answers against lost cosine: what one shows and the other does not.
+
+    Args:
+        rows: cells of the study: `agreement`, `cosine` and `calibration`, its kind.
+    """
+    figure, axis = plt.subplots(figsize=(8.5, 3.2))
+    for kind, color in (("balanced", BLUE), (None, RED)):
+        chosen = [row for row in rows if (row["calibration"] == "balanced") == (kind is not None)]
+        axis.scatter(
+            [1 - row["cosine"] for row in chosen],
+            [100 * row["agreement"] for row in chosen],
+            s=22, alpha=0.7, color=color,
+            label="balanced lists" if kind else "bad on purpose",
+        )  # fmt: skip
+        for row in chosen if kind is None else ():
+            axis.annotate(
+                row["calibration"], (1 - row["cosine"], 100 * row["agreement"]), (5, 4),
+                textcoords="offset points", fontsize=7,
+            )  # fmt: skip
+    axis.set(
+        xscale="log",
+        xlabel="1 − mean cosine of the logits: the damage (simulator)",
+        ylabel="answers as in float, %",
+    )
+    axis.legend(loc="lower left")
+    return _finished(figure)
+
+
+def cost_map(points: Sequence[dict]) -> Figure:
+    """Accuracy against estimated cycles; networks that were not trained stand on the axis.
+
+    Args:
+        points: `name`, `cycles` (compiler estimate) and `accuracy` (top-1 from 0 to 1, simulator)
+            or None where it is not measured.
+    """
+    figure, axis = plt.subplots(figsize=(8.5, 3.2))
+    measured = [point for point in points if point["accuracy"] is not None]
+    floor = 100 * min((point["accuracy"] for point in measured), default=0.9)
+    ceiling = 100 * max((point["accuracy"] for point in measured), default=1.0)
+    room = max(0.2, ceiling - floor)
+    for point in points:
+        known = point["accuracy"] is not None
+        height = 100 * point["accuracy"] if known else floor - room
+        axis.plot(point["cycles"], height, "o" if known else "|", color=BLUE if known else GRAY,
+                  ms=8 if known else 14)  # fmt: skip
+        axis.annotate(
+            point["name"], (point["cycles"], height), (0, 9), textcoords="offset points",
+            ha="center", fontsize=8, color="black" if known else GRAY,
+        )  # fmt: skip
+    axis.axhline(floor - room, color=GRAY, lw=0.5)
+    axis.set(
+        xscale="log",
+        xlabel="cycles (compiler estimate, a lower bound)",
+        ylabel="top-1 of test images, % (simulator)",
+        ylim=(floor - 1.5 * room, ceiling + 0.6 * room),
+    )
+    axis.margins(x=0.15)
+    axis.text(0.01, 0.03, "grey: cost only, accuracy not measured", transform=axis.transAxes,
+              fontsize=8, color=GRAY)  # fmt: skip
+    return _finished(figure)

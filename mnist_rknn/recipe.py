@@ -18,6 +18,7 @@ from .files import PROJECT
 from .redraw import RedrawConfig
 
 CONFIGS = PROJECT / "configs"
+LARGEST = 100_000  # bytes of a recipe's file
 PADDLEX_DEVICES = r"auto|cpu|(gpu|xpu|npu|mlu|dcu)(:\d+(,\d+)*)?"
 
 
@@ -298,6 +299,14 @@ class Verify(Section):
     workers: int = Field(2, ge=1, le=64)  # simulator processes
 
 
+class Budget(Section):
+    """What the model may cost, by the compiler's estimate; more is a failed verify."""
+
+    cycles: int | None = Field(None, ge=1)  # a lower bound: pooling and Mul count as 0
+    weights_kb: float | None = Field(None, gt=0)
+    internal_kb: float | None = Field(None, gt=0)
+
+
 class Recipe(Section):
     """All facts of a run. `name` is the file's name and the name of the artifacts."""
 
@@ -312,6 +321,7 @@ class Recipe(Section):
     calibration: Calibration = Calibration()
     rknn: Rknn = Rknn()
     verify: Verify = Verify()
+    budget: Budget = Budget()
 
     @field_validator("name")
     @classmethod
@@ -355,9 +365,11 @@ def load(recipe: str = "mnist", overrides: list[str] | tuple[str, ...] = ()) -> 
         PipelineError: no such recipe, not YAML, or a key or value that cannot work.
     """
     path = find(recipe)
+    if path.stat().st_size > LARGEST:
+        raise PipelineError(f"recipe {path.name} has more than {LARGEST:,} bytes: it is no recipe")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        content = _parse(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         where = f" at line {place.line + 1}" if place else ""
         raise PipelineError(f"recipe {path.name} is not valid YAML{where}") from None
@@ -370,6 +382,20 @@ def load(recipe: str = "mnist", overrides: list[str] | tuple[str, ...] = ()) -> 
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise PipelineError(_one_line(path.name, error)) from None
+
+
+def _parse(text: str) -> Any:
+    """YAML without references, whose expansion has no limit.
+
+    Raises:
+        yaml.YAMLError: not YAML, or with a reference.
+        ValueError: a date or number that does not exist.
+        RecursionError: nested too deeply.
+    """
+    for token in yaml.scan(text):
+        if isinstance(token, yaml.AliasToken):
+            raise yaml.MarkedYAMLError(problem="a reference", problem_mark=token.start_mark)
+    return yaml.safe_load(text)
 
 
 def find(recipe: str) -> Path:
@@ -390,8 +416,8 @@ def _set(content: dict, override: str) -> None:
     if not separator or not key:
         raise PipelineError(f"override {override!r}: write it as section.key=value")
     try:
-        value = yaml.safe_load(text)
-    except yaml.YAMLError:
+        value = _parse(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
         raise PipelineError(f"override {override!r}: the value is not valid YAML") from None
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         try:
@@ -421,7 +447,9 @@ def _one_line(name: str, error: ValidationError) -> str:
         return f"recipe {name}: {message}{more}"  # a check across keys names its key itself
     if problem["type"] == "missing":
         return f"recipe {name}: {key} is missing{more}"
-    return f"recipe {name}: {key}: {problem['input']!r} cannot work: {message}{more}"
+    value = repr(problem["input"])
+    value = value if len(value) <= 80 else f"{value[:77]}..."
+    return f"recipe {name}: {key}: {value} cannot work: {message}{more}"
 
 
 def _section_fields(location: tuple) -> list[str]:

@@ -59,6 +59,14 @@ TRANSLATIONS = (
         "it does not know the chip: use rv1106",
     ),
     (r"not support.*dtype|quantized_dtype", "it cannot build this data type for rv1106: use w8a8"),
+    (
+        r"contains? nan|float NaN|NaN to integer",
+        "a std is 0 or a weight is not a number: correct image.std in the recipe, or train again",
+    ),
+    (
+        r"adb|ntp transfer|no devices? (found|connected)|devices_id|init_runtime.*device",
+        "there is no board here, and the simulator wants no target: leave `target` out",
+    ),
     (r"input.?shape|input_size_list", "the input shape does not fit the graph: run 03_export"),
 )
 

@@ -18,10 +18,11 @@ from tqdm import tqdm
 
 from .capture import output_to
 from .errors import PipelineError
-from .files import FolderLock, relative
+from .files import FolderLock, relative, write_json
 from .recipe import Recipe
 from .steps import NOTEBOOKS, OUTPUT, STARTED, Step, refresh, stale_reason
 
+FAILURE = "failure.json"  # in a run's folder, after a step has failed
 KERNEL = "python3"  # ipykernel's own, of the environment that runs this
 
 
@@ -52,11 +53,17 @@ def run_step(
         return False
     _say(f"{step.name}: {step.title} ({reason or 'forced'})")
     started = time.monotonic()
-    execute(
-        NOTEBOOKS / f"{step.name}.ipynb",
-        folder / "notebooks" / f"{step.name}.ipynb",
-        parameters,
-    )
+    failure = folder / FAILURE
+    failure.unlink(missing_ok=True)
+    try:
+        execute(
+            NOTEBOOKS / f"{step.name}.ipynb",
+            folder / "notebooks" / f"{step.name}.ipynb",
+            parameters,
+        )
+    except PipelineError as error:  # for the report, which shows why a run has no result
+        write_json(failure, {"step": step.name, "message": str(error)})
+        raise
     _say(f"{step.name}: done in {time.monotonic() - started:.0f} s")
     return True
 

@@ -8,6 +8,7 @@ python scripts/run.py --list                   what is up to date, and why not
 """
 
 import argparse
+import contextlib
 import signal
 import sys
 from pathlib import Path
@@ -17,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from mnist_rknn import recipe as recipes
 from mnist_rknn import steps
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.files import relative
 
 
 def main() -> int:
@@ -54,7 +56,11 @@ def main() -> int:
             parameters["output"] = str(folder)
         with runner.lock(folder, f"scripts/run.py {arguments.steps}"):
             for step in chosen:
-                runner.run_step(step, recipe, folder, parameters, arguments.force)
+                try:
+                    runner.run_step(step, recipe, folder, parameters, arguments.force)
+                except PipelineError:
+                    show_report(recipe, folder)  # it says why, beside what there is
+                    raise
     except PipelineError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -62,6 +68,14 @@ def main() -> int:
         print("error: interrupted; run again to go on", file=sys.stderr)
         return 130
     return 0
+
+
+def show_report(recipe: recipes.Recipe, folder: Path) -> None:
+    """Write the report of a run that stopped, as far as its results can be read."""
+    from mnist_rknn import report
+
+    with contextlib.suppress(PipelineError):
+        print(f"report: {relative(report.build(recipe, folder))}")
 
 
 def extra_parameters(assignments: list[str]) -> dict[str, object]:

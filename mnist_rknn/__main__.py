@@ -1,0 +1,75 @@
+"""Looking at finished work: `python -m mnist_rknn inspect FILE.rknn`, `... compare A B`."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+
+from . import comparison, rknn_file
+from .errors import PipelineError
+from .files import relative
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command.
+
+    Returns:
+        The exit status: 0 if all is well; 1 if `inspect` found a model the module would refuse,
+        or the input cannot be read; 2 for a wrong command line.
+    """
+    parser = argparse.ArgumentParser(prog="python -m mnist_rknn", description=__doc__)
+    commands = parser.add_subparsers(required=True)
+    inspect = commands.add_parser("inspect", help="what a .rknn file is, and what is wrong with it")
+    inspect.add_argument("file", type=Path, help="a .rknn file")
+    inspect.add_argument("--json", action="store_true", help="for programs")
+    inspect.set_defaults(run=_inspect)
+    compare = commands.add_parser("compare", help="what changed between two finished runs")
+    compare.add_argument("first", type=Path, help="folder of a run, or its manifest.json")
+    compare.add_argument("second", type=Path, help="the other")
+    compare.add_argument("--json", action="store_true", help="for programs")
+    compare.set_defaults(run=_compare)
+    chosen = parser.parse_args(arguments)
+    try:
+        return chosen.run(chosen)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def _inspect(arguments: argparse.Namespace) -> int:
+    file = rknn_file.read(arguments.file)
+    problems = rknn_file.problems(file)
+    found = rknn_file.to_json(file, problems)
+    if arguments.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+        return 1 if problems else 0
+    runs = "what the RV1106 runs" if file.mini else "which the RV1106 cannot load"
+    print(f"file      {relative(arguments.file)}, {file.size / 1024:,.1f} KB")
+    print(f"chip      {', '.join(file.target_platforms)}")
+    print(f"kind      {found['kind']} model, {runs}")
+    print(f"toolkit   {file.toolkit}")
+    for role, tensor in (("input", file.input), ("output", file.output)):
+        print(f"{role:<9} {tensor.name}: {tensor.dtype} {tensor.shape}")
+        if tensor.scale is not None:
+            print(f"          value = (q - ({tensor.zero_point})) * {tensor.scale:.6g}")
+        if tensor.mean is not None:
+            print(f"          the NPU computes (pixel - {tensor.mean}) / {tensor.std}")
+    print(f"custom    {file.custom_string or 'none'}")
+    for problem in problems:
+        print(f"problem   {problem}")
+    if not problems:
+        print("verdict   nothing wrong with it that a file can show; board: not measured")
+    return 1 if problems else 0
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    found = comparison.compare(arguments.first, arguments.second)
+    if arguments.json:
+        print(json.dumps(found, indent=2, ensure_ascii=False))
+    else:
+        print(comparison.text(found, relative(arguments.first), relative(arguments.second)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,268 @@
+"""The inspector and the recipe loader, with what nobody would write on purpose."""
+
+import json
+import subprocess
+import sys
+import tracemalloc
+
+import pytest
+import yaml
+from conftest import PROJECT
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from mnist_rknn import __main__ as commands
+from mnist_rknn import comparison, recipe, rknn_file
+from mnist_rknn.errors import PipelineError
+
+MEMORY = 64 << 20  # bytes that reading one small file may take at most
+QUICK = settings(
+    max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+
+
+def command(*arguments: str) -> subprocess.CompletedProcess:
+    return subprocess.run(
+        [sys.executable, "-m", "mnist_rknn", *map(str, arguments)],
+        cwd=PROJECT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+# --- inspect --------------------------------------------------------------------------
+
+
+def test_inspector_agrees_with_an_independent_reader(tiny_run):
+    from rknncli.parser import RKNNParser
+
+    path = tiny_run / "smoke.rknn"
+    ours = rknn_file.read(path)
+    theirs = RKNNParser(path)
+    assert ours.target_platforms == theirs.model_info["target_platform"]
+    tensors = {tensor["url"]: tensor for tensor in theirs.model_info["norm_tensor"]}
+    for tensor in (ours.input, ours.output):
+        assert tensor.shape == tensors[tensor.name]["size"]
+        assert tensor.dtype == tensors[tensor.name]["dtype"]["vx_type"]
+
+
+def test_inspect_says_what_a_good_file_is(tiny_run):
+    result = command("inspect", tiny_run / "smoke.rknn")
+    assert result.returncode == 0, result.stderr
+    for word in ("rv1106", "mini model", "[1, 3, 48, 48]", "labels=0,1,2", "nothing wrong"):
+        assert word in result.stdout
+    found = json.loads(command("inspect", tiny_run / "smoke.rknn", "--json").stdout)
+    assert found["problems"] == [] and found["kind"] == "mini"
+    assert found["output"]["scale"] > 0 and found["input"]["mean"] == [127.5] * 3
+
+
+def test_inspect_fails_for_a_file_the_module_would_refuse(tiny_run, tmp_path):
+    content = (tiny_run / "smoke.rknn").read_bytes()
+    path = tmp_path / "other.rknn"
+    path.write_bytes(
+        content.replace(b'"target_platform":["rv1106"]', b'"target_platform":["rk3566"]')
+    )
+    result = command("inspect", path)
+    assert result.returncode == 1 and "is for rk3566" in result.stdout
+    result = command("inspect", tmp_path / "nothing.rknn")
+    assert result.returncode == 1 and result.stderr.startswith("error: ")
+    assert "Traceback" not in result.stderr
+
+
+def survives(path) -> None:
+    """Inspect a file: a result or one line, within the bound on memory."""
+    tracemalloc.start()
+    try:
+        file = rknn_file.read(path)
+        json.dumps(rknn_file.to_json(file, rknn_file.problems(file)))
+    except PipelineError as error:
+        assert "\n" not in str(error)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < MEMORY
+
+
+@QUICK
+@given(content=st.binary(max_size=4096))
+def test_inspector_survives_arbitrary_bytes(tmp_path, content):
+    path = tmp_path / "any.rknn"
+    path.write_bytes(content)
+    survives(path)
+
+
+@QUICK
+@given(content=st.binary(max_size=4096), trailer=st.binary(max_size=512), version=st.booleans())
+def test_inspector_survives_arbitrary_bytes_in_a_valid_frame(tmp_path, content, trailer, version):
+    path = tmp_path / "framed.rknn"
+    head = rknn_file.MAGIC + (rknn_file.MINI if version else rknn_file.FULL).to_bytes(8, "little")
+    head += len(content).to_bytes(8, "little")
+    head += bytes(rknn_file.HEADER - len(head))
+    path.write_bytes(head + content + len(trailer).to_bytes(8, "little") + trailer)
+    survives(path)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner),
+    max_leaves=12,
+)
+
+
+@QUICK
+@given(
+    description=st.fixed_dictionaries(
+        {
+            "target_platform": st.lists(st.text(max_size=8), max_size=2) | JSON,
+            "version": st.text(max_size=8) | JSON,
+            "graph": st.just(
+                [
+                    {"left": "input", "right_tensor_id": 0},
+                    {"left": "output", "right_tensor_id": 1},
+                ]
+            )
+            | JSON,
+            "norm_tensor": st.lists(
+                st.fixed_dictionaries(
+                    {
+                        "tensor_id": st.integers(0, 1) | JSON,
+                        "url": st.text(max_size=8) | JSON,
+                        "size": st.lists(st.integers(), max_size=5) | JSON,
+                        "dtype": st.just({"vx_type": "int8"}) | JSON,
+                    }
+                ),
+                max_size=3,
+            )
+            | JSON,
+        }
+    ),
+    payload=st.sampled_from(
+        [
+            b"",
+            b"{'attrs': {'': {'mean': [1, 2], 'std': []}}, 'quant_tab': {}, 'dynamic_shapes': {}}",
+            b"{'attrs': {" + b"[" * 5000 + b"'dynamic_shapes': {}}",
+            b"{'attrs': {'a': " + b"9" * 5000 + b"}, 'dynamic_shapes': {}}",
+            b"{'attrs': {" * 3000,
+        ]
+    ),
+)
+def test_inspector_survives_a_description_of_any_kind(tmp_path, description, payload):
+    path = tmp_path / "described.rknn"
+    trailer = json.dumps(description).encode()
+    head = (
+        rknn_file.MAGIC + rknn_file.MINI.to_bytes(8, "little") + len(payload).to_bytes(8, "little")
+    )
+    head += bytes(rknn_file.HEADER - len(head))
+    path.write_bytes(head + payload + len(trailer).to_bytes(8, "little") + trailer)
+    survives(path)
+
+
+@QUICK
+@given(data=st.data())
+def test_inspector_survives_a_real_file_with_bytes_changed(tiny_run, tmp_path, data):
+    content = bytearray((tiny_run / "smoke.rknn").read_bytes())
+    for place in data.draw(st.lists(st.integers(0, len(content) - 1), min_size=1, max_size=20)):
+        content[place] = data.draw(st.integers(0, 255))
+    cut = data.draw(st.integers(0, len(content)) | st.just(len(content)))
+    path = tmp_path / "changed.rknn"
+    path.write_bytes(content[:cut])
+    survives(path)
+
+
+def test_file_larger_than_the_module_is_not_read(tmp_path):
+    path = tmp_path / "huge.rknn"
+    with path.open("wb") as file:
+        file.truncate((rknn_file.MODULE_MB << 20) + 1)  # sparse: takes no space
+    with pytest.raises(PipelineError, match="more than all the memory of the module"):
+        rknn_file.read(path)
+    survives(path)
+
+
+# --- the recipe loader ----------------------------------------------------------------
+
+
+def loads_or_says_why(path) -> None:
+    tracemalloc.start()
+    try:
+        recipe.load(str(path))
+    except PipelineError as error:
+        assert "\n" not in str(error)
+    finally:
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peak < MEMORY
+
+
+@QUICK
+@given(content=st.binary(max_size=2000) | st.text(max_size=500).map(str.encode))
+def test_recipe_loader_survives_arbitrary_bytes(tmp_path, content):
+    path = tmp_path / "any.yaml"
+    path.write_bytes(content)
+    loads_or_says_why(path)
+
+
+SECTIONS = sorted(set(recipe.Recipe.model_fields) - {"name", "description", "seed"})
+
+
+@QUICK
+@given(
+    section=st.sampled_from(SECTIONS),
+    key=st.text(max_size=12) | st.sampled_from(["height", "std", "epochs", "redraw", "strengths"]),
+    value=JSON,
+)
+def test_recipe_loader_survives_any_value_anywhere(tmp_path, section, key, value):
+    content = yaml.safe_load((recipe.CONFIGS / "mnist.yaml").read_text())
+    content.setdefault(section, {})[key] = value
+    path = tmp_path / "mutated.yaml"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True))
+    loads_or_says_why(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: &a [x]\nb: &b [*a, *a]\n", "not valid YAML"),
+        ("description: 2001-99-99\n", "not valid YAML"),
+        ("description: " + "[" * 3000, "not valid YAML"),
+        ("description: x\n" + "#" * 200_000, "more than 100,000 bytes"),
+    ],
+)
+def test_recipe_that_grows_or_nests_without_end(tmp_path, text, expected):
+    path = tmp_path / "bomb.yaml"
+    path.write_text(text)
+    with pytest.raises(PipelineError, match=expected):
+        recipe.load(str(path))
+
+
+# --- compare --------------------------------------------------------------------------
+
+
+def test_compare_names_what_changed_and_nothing_else(tiny_run, tmp_path):
+    manifest = json.loads((tiny_run / "manifest.json").read_text())
+    manifest["recipe"]["rknn"]["quantized_algorithm"] = "mmse"
+    manifest["packages"]["numpy"] = "1.0"
+    manifest["accuracy"]["rknn"] -= 0.1
+    layers = json.loads((tiny_run / "layers.json").read_text())
+    layers["layers"][1]["cycles"] += 5
+    for name, content in (("manifest.json", manifest), ("layers.json", layers)):
+        (tmp_path / name).write_text(json.dumps(content))
+    changes = comparison.compare(tiny_run, tmp_path / "manifest.json")
+    assert {part: list(found) for part, found in changes.items() if found} == {
+        "recipe": ["rknn.quantized_algorithm"],
+        "packages": ["numpy"],
+        "accuracy": ["test, rknn"],
+        "layers": [" 1 ConvRelu"],
+    }
+    result = command("compare", tiny_run, tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert "rknn.quantized_algorithm  normal → mmse" in result.stdout
+    assert "(-10.00 points)" in result.stdout and "calibration: the same pictures" in result.stdout
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"accuracy": 3}'])
+def test_compare_with_no_manifest_is_one_line(tiny_run, tmp_path, content, capsys):
+    (tmp_path / "manifest.json").write_text(content)
+    assert commands.main(["compare", str(tiny_run), str(tmp_path)]) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ") and said.count("\n") == 1
