@@ -128,7 +128,7 @@ lab: $(READY)
 # --- development ----------------------------------------------------------------------
 
 test: $(READY)
-	$(PY) -m pytest
+	$(PY) -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(READY)
 	$(VENV)/bin/ruff check .

@@ -203,7 +203,7 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
     wide.axvspan(low, high, color=GREEN, alpha=0.12, label=f"INT8 reaches {low:.2f} to {high:.2f}")
     clipped = float(((values < low) | (values > high)).mean())
     wide.set(title=f"{title}: float values", xlabel="value", ylabel="how often", yscale="log")
-    wide.legend(title=f"{100 * clipped:.2f} % clipped", loc="lower center", frameon=True)
+    wide.legend(title=f"{100 * clipped:.3g} % clipped", loc="upper right", frameon=True)
     center = float(np.median(values))
     window = (center - 8 * step, center + 8 * step)
     near = values[(values >= window[0]) & (values <= window[1])]
@@ -211,7 +211,7 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
     for line in low + step * np.arange(256):
         if window[0] <= line <= window[1]:
             close.axvline(line, color=RED, lw=0.8)
-    close.set(title=f"close up: one step is {step:.4f}", xlabel="value", xlim=window)
+    close.set(title=f"close up: one step is {step:.4f}", xlabel="value", xlim=window, yscale="log")
     return _finished(figure)
 
 

@@ -277,9 +277,10 @@ def settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return sorted(found, key=rank)
 
 
-def usable(ranked: list[dict[str, Any]], smallest: int = 20) -> dict[str, Any]:
-    """The best setting whose list a recipe accepts (`calibration.images` has a least value)."""
-    return next((row for row in ranked if row["images"] >= smallest), ranked[0])
+def usable(ranked: list[dict[str, Any]]) -> dict[str, Any]:
+    """The best setting whose list is long enough for a recipe; the best if none is."""
+    fewest = recipes.FEWEST_CALIBRATION_IMAGES
+    return next((row for row in ranked if row["images"] >= fewest), ranked[0])
 
 
 def write_winner(name: str, winner: dict[str, Any]) -> Path:

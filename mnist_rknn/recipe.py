@@ -19,6 +19,7 @@ from .redraw import RedrawConfig
 
 CONFIGS = PROJECT / "configs"
 LARGEST = 100_000  # bytes of a recipe's file
+FEWEST_CALIBRATION_IMAGES = 20
 PADDLEX_DEVICES = r"auto|cpu|(gpu|xpu|npu|mlu|dcu)(:\d+(,\d+)*)?"
 
 
@@ -228,7 +229,7 @@ class Export(Section):
 class Calibration(Section):
     """The training images whose value ranges set the INT8 scales."""
 
-    images: int = Field(100, ge=20, le=1000)
+    images: int = Field(100, ge=FEWEST_CALIBRATION_IMAGES, le=1000)
 
 
 class Rknn(Section):

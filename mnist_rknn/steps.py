@@ -123,7 +123,7 @@ STEPS = (
         settings=("seed", "image", "rknn", "calibration"),
         modules=("quantstudy.py", "inference.py", "metrics.py"),
         inputs=("dataset/test.txt", "{name}.slim.onnx", "calibration.txt", "layer_error.json"),
-        outputs=("second_opinion.json", "quantstudy.json"),
+        outputs=("{name}.qdq.onnx", "second_opinion.json", "quantstudy.json"),
         packages=("rknn-toolkit2", "onnxruntime"),
         extra=True,
     ),

@@ -35,8 +35,11 @@ def main() -> int:
     try:
         recipe = recipes.load(arguments.recipe, arguments.set)
         folder = steps.run_folder(recipe).with_name(f"{recipe.name}.benchmark")
+        commands = {step.name: ["run.py", step.name, "--force"] for step in steps.select("all")} | {
+            "report": ["report.py"]
+        }
         runs = [
-            {step.name: measure(step.name, arguments, folder) for step in steps.select("all")}
+            {name: measure(command, arguments, folder) for name, command in commands.items()}
             for _ in range(arguments.repeat)
         ]
         verify = read_json(folder / "verify.json")
@@ -68,13 +71,16 @@ def main() -> int:
     return 0
 
 
-def measure(step: str, arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
-    """Run one step and watch the memory of its whole process tree.
+def measure(script: list[str], arguments: argparse.Namespace, folder: Path) -> dict[str, float]:
+    """Run one script and watch the memory of its whole process tree.
+
+    Args:
+        script: file name of a script beside this one, and arguments of its own.
 
     Returns:
         "seconds" and "peak_mib", the largest sum of proportional set sizes seen.
     """
-    command = [sys.executable, str(Path(__file__).with_name("run.py")), step, "--force"]
+    command = [sys.executable, str(Path(__file__).with_name(script[0])), *script[1:]]
     command += ["--recipe", arguments.recipe, "--output", str(folder)]
     for change in arguments.set:
         command += ["--set", change]

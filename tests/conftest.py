@@ -1,6 +1,8 @@
 """What the tests share: MNIST, one small run through all notebooks, and a way to start scripts."""
 
+import fcntl
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -73,10 +75,13 @@ def last_line(result: subprocess.CompletedProcess) -> str:
 
 
 @pytest.fixture(scope="session")
-def mnist_folder() -> Path:
+def mnist_folder(tmp_path_factory) -> Path:
     """The verified files in data/mnist, fetched if this is the first run here."""
     folder = PROJECT / "data" / "mnist"
-    mnist.fetch(folder)
+    turn = tmp_path_factory.getbasetemp().parent / "fetching"  # the folder all workers share
+    with turn.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        mnist.fetch(folder)
     return folder
 
 
@@ -86,4 +91,16 @@ def tiny_run(mnist_folder, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "tiny"
     result = run_script("run.py", "--recipe", "smoke", "--output", str(folder), *settings(TINY))
     assert result.returncode == 0, result.stderr + result.stdout
+    return folder
+
+
+@pytest.fixture
+def finished(tiny_run, tmp_path) -> Path:
+    """A copy of the finished run, times kept, whose calibration list names its own pictures."""
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run, folder)
+    listed = folder / "calibration.txt"
+    times = listed.stat()
+    listed.write_text(listed.read_text().replace(str(tiny_run), str(folder)))
+    os.utime(listed, ns=(times.st_atime_ns, times.st_mtime_ns))
     return folder

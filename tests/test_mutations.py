@@ -5,7 +5,6 @@ which one thing is wrong.
 """
 
 import json
-import shutil
 import struct
 from pathlib import Path
 
@@ -22,16 +21,6 @@ from mnist_rknn import dataset, files, preflight, recipe
 from mnist_rknn.errors import PipelineError
 
 KEPT = ("smoke.rknn", "layers.json", "layer_error.json", "golden.npz", "verify.json")
-
-
-@pytest.fixture
-def finished(tiny_run, tmp_path) -> Path:
-    """A copy of the finished run, whose calibration list names its own pictures."""
-    folder = tmp_path / "run"
-    shutil.copytree(tiny_run, folder)
-    listed = folder / "calibration.txt"
-    listed.write_text(listed.read_text().replace(str(tiny_run), str(folder)))
-    return folder
 
 
 def refusal(step: str, folder: Path) -> str:

@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 import subprocess
-import time
 from pathlib import Path
 
 import nbformat
@@ -18,15 +17,6 @@ from mnist_rknn import layer_error, metrics, quantstudy, recipe, report
 from mnist_rknn.errors import PipelineError
 
 RUN = recipe.load("smoke", TINY)
-
-
-@pytest.fixture
-def finished(tiny_run, tmp_path) -> Path:
-    folder = tmp_path / "run"
-    shutil.copytree(tiny_run, folder)
-    listed = folder / "calibration.txt"
-    listed.write_text(listed.read_text().replace(str(tiny_run), str(folder)))
-    return folder
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +39,7 @@ def page(folder: Path) -> str:
 
 
 def test_report_holds_what_was_measured(studied):
-    start = time.monotonic()
     text = page(studied)
-    assert time.monotonic() - start < 20  # the bar; it takes a second or two
     verify = json.loads((studied / "verify.json").read_text())
     layers = json.loads((studied / "layers.json").read_text())
     for row in (*verify["stages"].values(), *verify["camera"].values()):

@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 import time
@@ -13,14 +12,6 @@ from conftest import PROJECT, TINY, last_line, run_script, settings
 from mnist_rknn import recipe, steps
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import FolderLock
-
-
-@pytest.fixture
-def finished(tiny_run, tmp_path):
-    """A copy of the finished run, times kept."""
-    folder = tmp_path / "run"
-    shutil.copytree(tiny_run, folder)
-    return folder
 
 
 def stale(folder, *overrides) -> list[str]:
