@@ -1,4 +1,4 @@
-"""Looking at finished work: `python -m mnist_rknn inspect FILE.rknn`, `... compare A B`."""
+"""Commands beside the pipeline: inspect a `.rknn` file, compare runs, export as the maker does."""
 
 import argparse
 import json
@@ -28,6 +28,14 @@ def main(arguments: list[str] | None = None) -> int:
     compare.add_argument("second", type=Path, help="the other")
     compare.add_argument("--json", action="store_true", help="for programs")
     compare.set_defaults(run=_compare)
+    export = commands.add_parser(
+        "export", help="ONNX to .rknn with the maker's recipe files and flags"
+    )
+    export.add_argument("--config_path", type=Path, required=True, help="LZ-*.yaml")
+    export.add_argument("--model_load_path", type=Path, required=True, help="an ONNX file")
+    export.add_argument("--model_save_path", type=Path, required=True, help="the .rknn file")
+    export.add_argument("--target_platform", default="RV1106")
+    export.set_defaults(run=_export)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
@@ -68,6 +76,18 @@ def _compare(arguments: argparse.Namespace) -> int:
         print(json.dumps(found, indent=2, ensure_ascii=False))
     else:
         print(comparison.text(found, relative(arguments.first), relative(arguments.second)))
+    return 0
+
+
+def _export(arguments: argparse.Namespace) -> int:
+    from . import maker  # loads the converter's libraries, which the others do not need
+
+    maker.export(
+        arguments.config_path,
+        arguments.model_load_path,
+        arguments.model_save_path,
+        arguments.target_platform,
+    )
     return 0
 
 

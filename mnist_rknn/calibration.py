@@ -13,6 +13,7 @@ import numpy as np
 from .errors import PipelineError
 from .files import relative, sha256, write_text
 
+AGAIN = "run 04_calibration again"
 MIN_CONTRAST = 2.0  # standard deviation of pixel values below which a picture is flat
 
 
@@ -64,20 +65,41 @@ def _require_no_space(file: Path) -> None:
         )
 
 
-def read_list(path: Path) -> list[Path]:
-    """Files named in a calibration list."""
-    if not path.is_file():
-        raise PipelineError(f"{relative(path)} is missing: run 04_calibration first")
+def read_list(path: Path, cure: str = AGAIN) -> list[Path]:
+    """Files named in a calibration list.
+
+    Args:
+        cure: what the message of an error tells the user to do.
+
+    Raises:
+        PipelineError: no such list, no text, no lines, or a path rknn-toolkit2 would split.
+    """
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, IsADirectoryError):
+        raise PipelineError(f"{relative(path)} is missing: {cure}") from None
     except UnicodeDecodeError:
-        raise PipelineError(f"{relative(path)} is no text file: run 04_calibration again") from None
+        raise PipelineError(f"{relative(path)} is no text file: {cure}") from None
     files = [Path(line) for line in lines if line.strip()]
     if not files:
-        raise PipelineError(f"{relative(path)} is empty: run 04_calibration again")
+        raise PipelineError(f"{relative(path)} is empty: {cure}")
     for file in files:
         _require_no_space(file)
     return files
+
+
+def open_image(file: Path, cure: str = AGAIN) -> np.ndarray:
+    """A picture of any size, as it is stored, in OpenCV's colour order.
+
+    Raises:
+        PipelineError: it is missing or cannot be read.
+    """
+    if not file.is_file():
+        raise PipelineError(f"calibration image {relative(file)} is missing: {cure}")
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise PipelineError(f"calibration image {relative(file)} is not a readable picture: {cure}")
+    return image
 
 
 def check_images(
@@ -97,38 +119,32 @@ def check_images(
     Raises:
         PipelineError: names the picture, what is wrong with it and the cure.
     """
-    again = "run 04_calibration again"
     if len(files) < 2 * classes:
         raise PipelineError(
             f"the calibration list has {len(files)} images for {classes} classes: "
-            f"too few to find the value ranges; {again}"
+            f"too few to find the value ranges; {AGAIN}"
         )
     hashes: dict[str, str] = {}
     for file in files:
-        name = relative(file)
-        if not file.is_file():
-            raise PipelineError(f"calibration image {name} is missing: {again}")
-        image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
-        if image is None:
-            raise PipelineError(f"calibration image {name} is not a readable picture: {again}")
+        name, image = relative(file), open_image(file)
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise PipelineError(
-                f"calibration image {name} does not have three 8-bit channels: {again}"
+                f"calibration image {name} does not have three 8-bit channels: {AGAIN}"
             )
         if image.shape[:2] != (height, width):
             raise PipelineError(
                 f"calibration image {name} is {image.shape[1]}x{image.shape[0]}, the network "
-                f"takes {width}x{height}; rknn-toolkit2 would resize it silently: {again}"
+                f"takes {width}x{height}; rknn-toolkit2 would resize it silently: {AGAIN}"
             )
         if image.std() < MIN_CONTRAST:
             raise PipelineError(
                 f"calibration image {name} is one flat tone (standard deviation "
-                f"{image.std():.1f}): it says nothing about value ranges; {again}"
+                f"{image.std():.1f}): it says nothing about value ranges; {AGAIN}"
             )
         digest = sha256(file)
         if forbidden and digest in forbidden:
-            raise PipelineError(f"calibration image {name} is a test image: {again}")
+            raise PipelineError(f"calibration image {name} is a test image: {AGAIN}")
         if digest in hashes.values():
-            raise PipelineError(f"calibration image {name} stands twice in the list: {again}")
+            raise PipelineError(f"calibration image {name} stands twice in the list: {AGAIN}")
         hashes[file.name] = digest
     return hashes

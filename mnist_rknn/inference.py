@@ -186,23 +186,17 @@ def _run_in_worker(images: np.ndarray) -> np.ndarray:
 
 
 def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path):
-    """Build a model for the simulator, with the calls that 05_convert shows one by one.
+    """Build a model for the simulator.
 
     Returns:
         An `RKNN` object, ready for `run_simulator`.
     """
     rknn_toolkit.require_version(recipe.rknn.toolkit)
-    RKNN = rknn_toolkit.load_api()
-    check = rknn_toolkit.require_success
+    arguments = rknn_toolkit.config_arguments(recipe)
+    quantized = recipe.rknn.do_quantization
     with rknn_toolkit.captured(log):
-        rknn = RKNN(verbose=False)
-        check("config", rknn.config(**rknn_toolkit.config_arguments(recipe)), log)
-        check("load_onnx", rknn.load_onnx(model=str(onnx_file)), log)
-        code = rknn.build(
-            do_quantization=recipe.rknn.do_quantization, dataset=str(calibration_list)
-        )
-        check("build", code, log)
-        check("init_runtime", rknn.init_runtime(), log)
+        rknn = rknn_toolkit.build(arguments, onnx_file, calibration_list, log, quantized)
+        rknn_toolkit.require_success("init_runtime", rknn.init_runtime(), log)
         shape = (1, recipe.image.height, recipe.image.width, 3)
         run_simulator(rknn, np.zeros(shape, np.uint8))  # the first call prepares and prints
     log.unlink(missing_ok=True)  # it went well; a failure keeps its log

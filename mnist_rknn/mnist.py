@@ -103,10 +103,11 @@ def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = 
     Raises:
         PipelineError: no source had the true files; the message lists what was tried.
     """
+    # Files that are there need no lock: two runs may look at them at once.
+    missing = [name for name in SHA256 if not _is_original(folder / name)]
+    if not missing:
+        return f"{relative(folder)} (already there)"
     with FolderLock(folder, "fetching MNIST"):
-        missing = [name for name in SHA256 if not _is_original(folder / name)]
-        if not missing:
-            return f"{relative(folder)} (already there)"
         if source:
             candidates: list[tuple[str, Callable[[], dict[str, bytes]]]]
             candidates = [(source, lambda: _read_source(Path(source)))]

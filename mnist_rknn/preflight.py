@@ -28,6 +28,21 @@ def check_graph(model: onnx.ModelProto, recipe: Recipe, classes: int) -> None:
     Raises:
         PipelineError: names the tensor or node and the cure.
     """
+    check_convertible(model, [1, 3, recipe.image.height, recipe.image.width])
+    output = onnx_graph.shape(onnx.shape_inference.infer_shapes(model).graph.output[0])
+    if output != [1, classes]:
+        raise PipelineError(
+            f"the graph answers with {output}, for {classes} labels it must be [1, {classes}]: "
+            "run 03_export again"
+        )
+
+
+def check_convertible(model: onnx.ModelProto, input_shape: list[int]) -> None:
+    """The part of `check_graph` that holds for any classifier.
+
+    Args:
+        input_shape: [1, 3, H, W].
+    """
     again = "run 03_export again"
     for used in model.opset_import:
         if used.domain in STANDARD_DOMAINS and used.version not in OPSETS:
@@ -66,14 +81,8 @@ def check_graph(model: onnx.ModelProto, recipe: Recipe, classes: int) -> None:
                     f"weight {weight.name} holds values that are not finite: the training went "
                     "astray; lower train.learning_rate and run 02_train"
                 )
-    onnx_graph.require_static(model, [1, 3, recipe.image.height, recipe.image.width])
+    onnx_graph.require_static(model, input_shape)
     onnx_graph.require_logits(model)
-    output = onnx_graph.shape(onnx.shape_inference.infer_shapes(model).graph.output[0])
-    if output != [1, classes]:
-        raise PipelineError(
-            f"the graph answers with {output}, for {classes} labels it must be [1, {classes}]: "
-            f"{again}"
-        )
 
 
 def check_calibration(listed: Path, recipe: Recipe, data: Path) -> dict[str, str]:

@@ -366,14 +366,7 @@ def load(recipe: str = "mnist", overrides: list[str] | tuple[str, ...] = ()) -> 
         PipelineError: no such recipe, not YAML, or a key or value that cannot work.
     """
     path = find(recipe)
-    if path.stat().st_size > LARGEST:
-        raise PipelineError(f"recipe {path.name} has more than {LARGEST:,} bytes: it is no recipe")
-    try:
-        content = _parse(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        place = getattr(error, "problem_mark", None)
-        where = f" at line {place.line + 1}" if place else ""
-        raise PipelineError(f"recipe {path.name} is not valid YAML{where}") from None
+    content = parse_yaml(path)
     if not isinstance(content, dict):
         raise PipelineError(f"recipe {path.name} is empty: start from configs/mnist.yaml")
     content = {"name": path.stem, **content}
@@ -383,6 +376,22 @@ def load(recipe: str = "mnist", overrides: list[str] | tuple[str, ...] = ()) -> 
         return Recipe.model_validate(content)
     except ValidationError as error:
         raise PipelineError(_one_line(path.name, error)) from None
+
+
+def parse_yaml(path: Path) -> Any:
+    """The content of a YAML file of ours or the maker's.
+
+    Raises:
+        PipelineError: not YAML, with references, or far too long.
+    """
+    if path.stat().st_size > LARGEST:
+        raise PipelineError(f"recipe {path.name} has more than {LARGEST:,} bytes: it is no recipe")
+    try:
+        return _parse(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        place = getattr(error, "problem_mark", None)
+        where = f" at line {place.line + 1}" if place else ""
+        raise PipelineError(f"recipe {path.name} is not valid YAML{where}") from None
 
 
 def _parse(text: str) -> Any:

@@ -9,6 +9,7 @@ import contextlib
 import logging
 import os
 import re
+import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -201,20 +202,25 @@ def _scratch_folder() -> Iterator[None]:
 @contextlib.contextmanager
 def _log_handlers_to(file: TextIO) -> Iterator[None]:
     """Redirect the toolkit's log handlers, which keep the stream of when they were made."""
+    before = {handler: handler.setStream(file) for handler in _stream_handlers()}
+    try:
+        yield
+    finally:
+        for handler in _stream_handlers():
+            # Those made in the block go where other messages go; the file is about to close.
+            stream = before.get(handler) or sys.__stderr__
+            if handler.stream is file and stream is not None:
+                handler.setStream(stream)
+
+
+def _stream_handlers() -> set[logging.StreamHandler]:
     loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
-    handlers = {
+    return {
         handler
         for logger in [logging.root, *loggers]
         for handler in logger.handlers
         if type(handler) is logging.StreamHandler
     }
-    before = {handler: handler.setStream(file) for handler in handlers}
-    try:
-        yield
-    finally:
-        for handler, stream in before.items():
-            if stream is not None:
-                handler.setStream(stream)
 
 
 def require_success(call: str, code: int, log: Path) -> None:
@@ -225,6 +231,36 @@ def require_success(call: str, code: int, log: Path) -> None:
     """
     if code != 0:
         raise PipelineError(explain(f"RKNN.{call}", log))
+
+
+def build(
+    arguments: dict[str, Any],
+    onnx_file: Path,
+    calibration_list: Path,
+    log: Path,
+    do_quantization: bool = True,
+    verbose: bool = False,
+) -> Any:
+    """Build a model, with the calls that 05_convert shows one by one.
+
+    To be called within `captured(log)`.
+
+    Args:
+        arguments: of `RKNN.config`.
+        verbose: print the compiler's tables, for `parse_log`.
+
+    Returns:
+        An `RKNN` object, built.
+
+    Raises:
+        PipelineError: a call fails; the message is in plain words.
+    """
+    rknn = load_api()(verbose=verbose)
+    require_success("config", rknn.config(**arguments), log)
+    require_success("load_onnx", rknn.load_onnx(model=str(onnx_file)), log)
+    code = rknn.build(do_quantization=do_quantization, dataset=str(calibration_list))
+    require_success("build", code, log)
+    return rknn
 
 
 def explain(call: str, log: Path) -> str:

@@ -94,9 +94,15 @@ STEPS = (
         "05_convert",
         "convert to INT8 for the NPU",
         settings=("image", "rknn"),
-        modules=("preflight.py", "rknn_toolkit.py", "rknn_file.py", "layer_error.py"),
+        modules=("preflight.py", "rknn_toolkit.py", "rknn_file.py", "layer_error.py", "maker.py"),
         inputs=("{name}.slim.onnx", "calibration.txt"),
-        outputs=("layers.json", "layer_error.json", "golden.npz", "{name}.rknn"),
+        outputs=(
+            "{name}.lockzhiner.yaml",
+            "layers.json",
+            "layer_error.json",
+            "golden.npz",
+            "{name}.rknn",
+        ),
         packages=("rknn-toolkit2",),
     ),
     Step(

@@ -1,6 +1,7 @@
 """The inspector and the recipe loader, with what nobody would write on purpose."""
 
 import json
+import os
 import subprocess
 import sys
 import tracemalloc
@@ -21,10 +22,11 @@ QUICK = settings(
 )
 
 
-def command(*arguments: str) -> subprocess.CompletedProcess:
+def command(*arguments: str, cwd=PROJECT) -> subprocess.CompletedProcess:
     return subprocess.run(
         [sys.executable, "-m", "mnist_rknn", *map(str, arguments)],
-        cwd=PROJECT,
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(PROJECT)},
         capture_output=True,
         text=True,
         check=False,

@@ -135,10 +135,9 @@ LATER_STEPS = [step.name for step in steps.select("all") if step.name != "02_tra
 
 
 @pytest.mark.parametrize("step", LATER_STEPS)
-def test_kill_in_the_middle_of_a_step_and_a_rerun_end_in_the_same_result(tiny_run, tmp_path, step):
+def test_kill_in_the_middle_of_a_step_and_a_rerun_end_in_the_same_result(finished, step):
     """Training has a test of its own, as it resumes."""
-    folder = tmp_path / "run"
-    shutil.copytree(tiny_run, folder)
+    folder = finished
     record = steps.record_file(steps.find(step), folder)
     before = [sha256(path) for path in stable_outputs(step, folder)]
     script, *rest = arguments(folder, step)
