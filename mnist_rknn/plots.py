@@ -425,21 +425,22 @@ def cost_map(points: Sequence[dict]) -> Figure:
     floor = 100 * min((point["accuracy"] for point in measured), default=0.9)
     ceiling = 100 * max((point["accuracy"] for point in measured), default=1.0)
     room = max(0.2, ceiling - floor)
-    for point in points:
+    for number, point in enumerate(sorted(points, key=lambda point: point["cycles"])):
         known = point["accuracy"] is not None
         height = 100 * point["accuracy"] if known else floor - room
         axis.plot(point["cycles"], height, "o" if known else "|", color=BLUE if known else GRAY,
                   ms=8 if known else 14)  # fmt: skip
         axis.annotate(
-            point["name"], (point["cycles"], height), (0, 9), textcoords="offset points",
-            ha="center", fontsize=8, color="black" if known else GRAY,
+            point["name"], (point["cycles"], height), (0, 9 if known or number % 2 else -18),
+            textcoords="offset points", ha="center", fontsize=8,
+            color=plt.rcParams["text.color"] if known else GRAY,
         )  # fmt: skip
     axis.axhline(floor - room, color=GRAY, lw=0.5)
     axis.set(
         xscale="log",
         xlabel="cycles (compiler estimate, a lower bound)",
         ylabel="top-1 of test images, % (simulator)",
-        ylim=(floor - 1.5 * room, ceiling + 0.6 * room),
+        ylim=(floor - 1.8 * room, ceiling + 0.6 * room),
     )
     axis.margins(x=0.15)
     axis.text(0.01, 0.03, "grey: cost only, accuracy not measured", transform=axis.transAxes,

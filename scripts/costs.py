@@ -2,7 +2,7 @@
 """What other networks would cost on this NPU: the compiler's layer tables, and their accuracy.
 
     python scripts/costs.py                    train, convert and measure the reference networks
-    python scripts/costs.py --pictures 60      their cost only, in a minute each
+    python scripts/costs.py --pictures 60      their cost only, some minutes each
 
 Every network goes through steps 01 to 06 in a folder of its own under output/costs/; what is up
 to date is not run again. Cycles and memory are the compiler's estimates and do not depend on the

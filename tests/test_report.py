@@ -99,6 +99,23 @@ def test_report_needs_no_sideways_scrolling(studied, tmp_path, width):
     assert int(found[1]) <= width
 
 
+def test_other_networks_stand_beside_the_model_and_untrained_ones_say_so(
+    tiny_run, tmp_path, monkeypatch
+):
+    """`make costs` itself takes minutes for each network; this is what it leaves."""
+    other = {"cycles": 1_146_037, "weights_kb": 2074, "internal_kb": 539, "parameters": 1_683_912}
+    costs = [
+        {**other, "name": "untrained", "accuracy": None, "trained_on": 120},
+        {**other, "name": "trained", "accuracy": 0.9712, "trained_on": 9000},
+    ]
+    (tmp_path / "costs").mkdir()
+    (tmp_path / "costs" / "costs.json").write_text(json.dumps(costs))
+    monkeypatch.setattr(report.steps, "OUTPUT", tmp_path)
+    rows = re.findall(r"<tr><th>(?:un)?trained</th>.*?</tr>", page(tiny_run))
+    assert "not measured" in rows[0] and "1,146,037" in rows[0] and "2.73" in rows[0]
+    assert "97.12 %, trained on 9,000 views only" in rows[1]
+
+
 def test_report_of_nothing_is_one_line(tmp_path):
     result = run_script("report.py", "--recipe", "smoke", "--output", str(tmp_path))
     assert result.returncode == 1 and "holds no run" in last_line(result)
