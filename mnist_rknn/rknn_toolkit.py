@@ -47,7 +47,7 @@ TRANSLATIONS = (
     (r"is invalid!", "a calibration image is missing or damaged: run 04_calibration again"),
     (r"Unsupport file", "a line of the calibration list is no picture file: run 04_calibration"),
     (
-        r"dataset.*not exist|No such file.*txt",
+        r"dataset.*not (exist|found)|No such file.*txt",
         "the calibration list is missing: run 04_calibration",
     ),
     (r"list index out of range", "the ONNX graph is empty: run 03_export again"),
@@ -65,8 +65,8 @@ TRANSLATIONS = (
         "a std is 0 or a weight is not a number: correct image.std in the recipe, or train again",
     ),
     (
-        r"adb|ntp transfer|no devices? (found|connected)|devices_id|init_runtime.*device",
-        "there is no board here, and the simulator wants no target: leave `target` out",
+        r"no devices/emulators found|Get board target failed|get_board_info",
+        "there is no board here: the simulator is init_runtime() without a target",
     ),
     (r"input.?shape|input_size_list", "the input shape does not fit the graph: run 03_export"),
 )
@@ -266,17 +266,20 @@ def build(
 def explain(call: str, log: Path) -> str:
     """One line about the last error in a toolkit log."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    text = re.sub(r"\x1b\[[\d;]*m", "", text)  # its colours
     errors = [
         line.strip()
         for line in text.splitlines()
         if re.match(r"\s*E\s|.*\bERROR\b|\w*(Error|Exception):", line)
     ]
-    errors = [re.sub(r"^E\s+(RKNN: \[[\d:.]+\] )?|\x1b\[\d+m", "", line) for line in errors]
-    errors = [line for line in errors if line and not line.startswith(("===", "---", "Traceback"))]
+    errors = [re.sub(r"^E\s+(RKNN: \[[\d:.]+\] )?", "", line) for line in errors]
+    noise = ("===", "---", "Traceback", "ValueError: Traceback", "rknn-toolkit2 version")
+    errors = [line for line in errors if line and not line.startswith(noise)]
     reason = errors[-1] if errors else "no reason given"
     for pattern, meaning in TRANSLATIONS:
-        if re.search(pattern, "\n".join(errors), re.IGNORECASE):
-            reason = f"{meaning} (its words: {reason[:120]})"
+        said = [line for line in errors if re.search(pattern, line, re.IGNORECASE)]
+        if said:
+            reason = f"{meaning} (its words: {said[-1][:120]})"
             break
     return f"{call} failed: {reason} (whole log: {relative(log)})"
 

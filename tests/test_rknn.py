@@ -74,22 +74,53 @@ def test_log_without_a_table_is_refused(tmp_path):
 # --- what the toolkit says, in plain words --------------------------------------------
 
 
-def test_missing_calibration_image_is_explained(tiny_run, tmp_path):
-    (tmp_path / "list.txt").write_text("/nonexistent/a.png\n")
-    with pytest.raises(PipelineError) as error:
-        build(str(tiny_run / "smoke.slim.onnx"), tmp_path / "list.txt", tmp_path / "b.log")
-    assert "run 04_calibration again" in str(error.value) and "\n" not in str(error.value)
+def opset_21(folder) -> str:
+    model = onnx.load(str(folder / "smoke.slim.onnx"))
+    model.opset_import[0].version = 21
+    onnx.save(model, str(folder / "opset.onnx"))
+    return str(folder / "opset.onnx")
 
 
-def test_unknown_chip_is_explained(tiny_run, tmp_path):
-    with pytest.raises(PipelineError) as error:
-        build(
-            str(tiny_run / "smoke.slim.onnx"),
-            tiny_run / "calibration.txt",
-            tmp_path / "c.log",
-            target_platform="rv1107",
-        )
-    assert "use rv1106" in str(error.value) and "\n" not in str(error.value)
+def listing(folder, *lines: str):
+    (folder / "list.txt").write_text("".join(f"{line}\n" for line in lines))
+    return folder / "list.txt"
+
+
+# What the toolkit is given, after the checks that would have refused it were left out.
+MISTAKES = {
+    "missing image": (
+        {"listed": lambda f: listing(f, "/nonexistent/a.png")},
+        "04_calibration again",
+    ),
+    "path with a space": ({"listed": lambda f: listing(f, "/my digits/1.bmp")}, "no picture file"),
+    "missing list": ({"listed": lambda f: f / "none.txt"}, "the calibration list is missing"),
+    "unknown chip": ({"config": {"target_platform": "rv1107"}}, "use rv1106"),
+    "data type": ({"config": {"quantized_dtype": "float16"}}, "use w8a8"),
+    "std of 0": ({"config": {"std_values": [[0, 1, 1]]}}, "a std is 0"),
+    "opset": ({"model": opset_21}, "use 12 to 19"),
+    "no board": ({"target": "rv1106"}, "there is no board here"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_what_the_toolkit_says_is_put_into_plain_words(finished, tmp_path, mistake):
+    given, expected = MISTAKES[mistake]
+    model = given.get("model", lambda f: str(f / "smoke.slim.onnx"))(finished)
+    listed = given.get("listed", lambda f: f / "calibration.txt")(finished)
+    arguments = {**rknn_toolkit.config_arguments(recipe.load("smoke")), **given.get("config", {})}
+    log = tmp_path / "mistake.log"
+    with pytest.raises(PipelineError) as error, rknn_toolkit.captured(log):
+        rknn = rknn_toolkit.build(arguments, model, listed, log)
+        rknn.init_runtime(target=given.get("target"))
+    message = str(error.value)
+    assert expected in message and "\n" not in message and "Traceback" not in message
+    words = message.partition("(its words: ")[2].partition(") (whole log")[0]
+    assert words[:40] in log.read_text(), "the original must be in the log"
+
+
+def test_pictures_that_are_normalised_already_are_refused(tiny_run):
+    with pytest.raises(PipelineError, match="was given float32"):
+        inference.run_simulator(None, np.zeros((1, 48, 48, 3), np.float32))
 
 
 def test_other_toolkit_version_names_the_command():
