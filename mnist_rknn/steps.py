@@ -94,7 +94,14 @@ STEPS = (
         "05_convert",
         "convert to INT8 for the NPU",
         settings=("image", "rknn"),
-        modules=("preflight.py", "rknn_toolkit.py", "rknn_file.py", "layer_error.py", "maker.py"),
+        modules=(
+            "preflight.py",
+            "rknn_toolkit.py",
+            "rknn_file.py",
+            "layer_error.py",
+            "maker.py",
+            "golden.py",
+        ),
         inputs=("{name}.slim.onnx", "calibration.txt"),
         outputs=(
             "{name}.lockzhiner.yaml",
