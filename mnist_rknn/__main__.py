@@ -1,4 +1,4 @@
-"""Commands beside the pipeline: inspect a `.rknn` file, compare runs, export as the maker does."""
+"""Commands beside the pipeline: look at models, runs and boards, and export as the maker does."""
 
 import argparse
 import json
@@ -15,7 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
 
     Returns:
         The exit status: 0 if all is well; 1 if `inspect` found a model the module would refuse,
-        or the input cannot be read; 2 for a wrong command line.
+        if `golden` found other answers, or the input cannot be read; 2 for a wrong command line.
     """
     parser = argparse.ArgumentParser(prog="python -m mnist_rknn", description=__doc__)
     commands = parser.add_subparsers(required=True)
@@ -36,6 +36,14 @@ def main(arguments: list[str] | None = None) -> int:
     export.add_argument("--model_save_path", type=Path, required=True, help="the .rknn file")
     export.add_argument("--target_platform", default="RV1106")
     export.set_defaults(run=_export)
+    golden = commands.add_parser(
+        "golden", help="compare what a board answered with the simulator's answers"
+    )
+    golden.add_argument("pack", type=Path, help="folder golden/ of the bundle")
+    golden.add_argument("log", type=Path, help="what the program on the module wrote")
+    golden.add_argument("--runtime", help="version of the module's librknnmrt, such as 2.3.2")
+    golden.add_argument("--json", action="store_true", help="for programs")
+    golden.set_defaults(run=_golden)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
@@ -89,6 +97,15 @@ def _export(arguments: argparse.Namespace) -> int:
         arguments.target_platform,
     )
     return 0
+
+
+def _golden(arguments: argparse.Namespace) -> int:
+    from . import golden  # loads numpy, which `inspect` does not need
+
+    pack, log = golden.read_pack(arguments.pack), golden.read_log(arguments.log)
+    found = golden.compare(pack, log, arguments.runtime)
+    print(json.dumps(found, indent=2) if arguments.json else golden.text(found))
+    return 0 if found["match"] else 1
 
 
 if __name__ == "__main__":

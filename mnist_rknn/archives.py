@@ -1,6 +1,7 @@
-"""Archives that users bring: unpacked whole or not at all, inside one folder, within limits.
+"""Archives: what users bring is unpacked safely, what we make has reproducible bytes.
 
-Only Python's standard library is used, so this works before anything is installed.
+Unpacking is whole or not at all, inside one folder and within limits. Only Python's standard
+library is used, so this works before anything is installed.
 """
 
 import stat
@@ -13,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from .errors import PipelineError
-from .files import relative, replacing_folder
+from .files import relative, replacing, replacing_folder
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_BYTES = 20 << 30  # of all files together, unpacked
@@ -173,3 +174,21 @@ def _decode(name: bytes) -> str:
         except UnicodeDecodeError:
             continue
     return name.decode("cp437")
+
+
+def pack(target: Path, files: dict[str, Path]) -> None:
+    """Write a zip whose bytes depend on nothing but the files' names and contents.
+
+    Args:
+        files: what goes in, by its name inside the zip. Owners, times and permissions of the
+            files are not taken over.
+    """
+    with (
+        replacing(target) as temporary,
+        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as opened,
+    ):
+        for name in sorted(files):
+            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
+            entry.compress_type = zipfile.ZIP_DEFLATED
+            entry.external_attr = (stat.S_IFREG | 0o644) << 16
+            opened.writestr(entry, files[name].read_bytes())

@@ -39,8 +39,11 @@ CAUSES = {
     "std itself; give the model the camera's bytes, 0 to 255",
     "int8": "the picture arrives as int8 (128 subtracted) where uint8 belongs: give the model the "
     "camera's bytes, 0 to 255, unsigned",
-    "black": "the model sees a black picture: the program does not copy the picture into the input",
 }
+SAME_ANSWER = (
+    "every answer is the same: the picture does not reach the model's input, or arrives black; "
+    "look at how the program copies it"
+)
 SOFTMAX_TWICE = (
     "Softmax is applied twice: the module's SDK applies it, so the model must end in logits; "
     "convert the slim ONNX of step 03, which is cut there"
@@ -76,7 +79,6 @@ def spoilt(images: np.ndarray, image: Image) -> dict[str, np.ndarray]:
         "channels": np.ascontiguousarray(images[..., ::-1]),
         "normalised": np.clip(normalized, 0, 255).astype(np.uint8),
         "int8": images ^ 0x80,
-        "black": np.zeros_like(images),
     }
 
 
@@ -263,7 +265,9 @@ def compare(pack: dict[str, Any], log: Log, runtime: str | None = None) -> dict[
     match = shares["", False] == 1
     (mistake, twice), share = max(shares.items(), key=lambda entry: entry[1])
     cause = None
-    if not match and share >= _RECOGNISED and (mistake or twice):
+    if not match and len({(row.label, row.score) for row in log.answers}) == 1:
+        cause = SAME_ANSWER
+    elif not match and share >= _RECOGNISED and (mistake or twice):
         found = ([CAUSES[mistake]] if mistake else []) + ([SOFTMAX_TWICE] if twice else [])
         cause = "; and ".join(found)
     remarks = []
