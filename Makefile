@@ -23,7 +23,7 @@ READY  := $(VENV)/.ready-$(TOOLKIT)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup check rknn smoke evaluate report quantstudy costs test lint lab list benchmark \
+.PHONY: help setup check rknn smoke evaluate report quantstudy costs deploy board test lint lab list benchmark \
         lock clean inputs $(STEPS)
 
 help:
@@ -35,6 +35,8 @@ help:
 	@echo "make report      all that was measured on one page, output/$(RECIPE)/report.html"
 	@echo "make quantstudy  choose the quantization on evidence     [WRITE=yes: into the recipe]"
 	@echo "make costs       what other networks would cost on this NPU"
+	@echo "make deploy      pack what goes onto the module         [CODEGEN=yes: Rockchip's demo too]"
+	@echo "make board       copy the pack there, run it, fetch the figures   HOST=10.1.1.144"
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make list        the steps and what is up to date"
 	@echo "make test        set up and run the tests"
@@ -118,6 +120,14 @@ quantstudy: $(OUT)/steps/05_convert.json
 
 costs: $(READY)
 	@$(PY) scripts/costs.py
+
+# What goes onto the module.
+deploy: $(OUT)/steps/06_verify.json
+	@$(PY) scripts/deploy.py --recipe $(RECIPE) $(CHANGES) $(if $(CODEGEN),--codegen)
+
+board: $(if $(HOST),deploy)
+	@$(if $(HOST),,echo "error: say where the module is: make board HOST=10.1.1.144" >&2; exit 1;) \
+	$(PY) scripts/board.py $(HOST) --recipe $(RECIPE) $(CHANGES)
 
 list: $(READY)
 	@$(RUN) --list

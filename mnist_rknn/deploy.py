@@ -69,13 +69,16 @@ def build(recipe: Recipe, folder: Path, codegen: bool = False) -> Path:
         if codegen:
             generate_demo(recipe, folder, bundle / "codegen")
     path = folder / "deploy.zip"
-    files = {
-        f"{recipe.name}-deploy/{found.relative_to(target).as_posix()}": found
-        for found in target.rglob("*")
-        if found.is_file()
-    }
-    archives.pack(path, files)
+    top = f"{recipe.name}-deploy"
+    archives.pack(
+        path, {f"{top}/{found.relative_to(target).as_posix()}": found for found in files(target)}
+    )
     return path
+
+
+def files(bundle: Path) -> list[Path]:
+    """All files of a bundle, sorted."""
+    return sorted(found for found in bundle.rglob("*") if found.is_file())
 
 
 def _manifest(manifest: dict[str, Any], file: rknn_file.RknnFile) -> dict[str, Any]:

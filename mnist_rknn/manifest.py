@@ -9,6 +9,7 @@ from . import rknn_file, steps
 from .files import read_json, relative, sha256, write_json
 from .recipe import Recipe
 
+NOT_MEASURED = "not measured"
 PACKAGES = (
     "paddlepaddle",
     "paddlex",
@@ -86,7 +87,7 @@ def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
 
     Paths are relative to the run's folder. Accuracies are top-1 from 0 to 1 on the recipe's
     test images, measured on this PC (`rknn`: in the simulator); the estimate is the
-    compiler's. Nothing in it was measured on a board.
+    compiler's. Only `board` was measured on a module, where `make board` has been run.
     """
     file = rknn_file.read(folder / f"{recipe.name}.rknn")
     layers = read_json(folder / "layers.json")
@@ -151,9 +152,28 @@ def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "weights_kb": layers["weights_kb"],
             "internal_kb": layers["internal_kb"],
         },
-        "board": "not measured",
+        "board": board_figures(folder, recipe.name) or NOT_MEASURED,
         "durations": {name: record["seconds"] for name, record in records.items()},
     }
+
+
+def board_figures(folder: Path, name: str) -> dict[str, Any] | None:
+    """`board.json`, if `make board` measured this very model; otherwise None.
+
+    Args:
+        name: of the recipe.
+    """
+    path, model = folder / "board.json", folder / f"{name}.rknn"
+    if not path.is_file() or not model.is_file():
+        return None
+    found = read_json(path)
+    return found if found["model_sha256"] == sha256(model) else None
+
+
+def write_board(folder: Path, content: dict[str, Any]) -> None:
+    """Put what was measured on the module into the manifest of a finished run."""
+    path = folder / "manifest.json"
+    write_json(path, {**read_json(path), "board": content})
 
 
 def write(recipe: Recipe, folder: Path) -> dict[str, Any]:

@@ -18,7 +18,7 @@ import yaml
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from . import calibration, dataset, layer_error, plots, rknn_file, steps
+from . import calibration, dataset, layer_error, manifest, plots, rknn_file, steps
 from . import recipe as recipes
 from .errors import PipelineError
 from .files import read_json, relative, write_text
@@ -106,6 +106,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             else [],
             "second": _read(folder / "second_opinion.json"),
             "cost_plot": _cost_plot(recipe, verify, layers),
+            "board": manifest.board_figures(folder, recipe.name),
             "costs": _read(steps.OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
             "manifest": _read(folder / "manifest.json"),

@@ -1,0 +1,242 @@
+"""`make board`, against a real OpenSSH server on loopback that stands for the module.
+
+Behind it is a FAKE module: this PC's shell in an empty home, a fake SDK package (tests/sdk/python),
+and a file that only holds the text by which the real runtime says its version. Nothing in here
+says anything about a board's answers or speed.
+"""
+
+import contextlib
+import getpass
+import json
+import os
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from conftest import PROJECT, TINY, last_line, run_script, settings
+
+from mnist_rknn import board, deploy, report
+from mnist_rknn import recipe as recipes
+from mnist_rknn.errors import PipelineError
+
+SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
+pytestmark = pytest.mark.skipif(not SSHD, reason="needs Debian's openssh-server")
+
+
+def key(path: Path) -> Path:
+    command = ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+class FakeModule:
+    """A loopback sshd, its files, and an OpenSSH configuration that leads to it."""
+
+    def __init__(self, folder: Path, prefix: tuple[str, ...] = ()):
+        self.folder = folder
+        self.home = folder / "home"
+        self.tools = folder / "tools"  # first in its PATH
+        self.host = f"{getpass.getuser()}@127.0.0.1"
+        self.config = folder / "ssh_config"
+        for made in (self.home, self.tools, folder / "lib"):
+            made.mkdir()
+        self.set_runtime("2.3.2")
+        self.tool("dmesg", "echo 'RKNPU ff660000.npu: Initialized rknpu 0.9.2 20230825'")
+        host_key, self.user_key = key(folder / "host_key"), key(folder / "user_key")
+        (folder / "authorized").write_text((folder / "user_key.pub").read_text())
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self.tool(
+            "session",
+            f"export HOME={self.home} PATH={self.tools}:$PATH LD_LIBRARY_PATH={folder}/lib "
+            f"PYTHONPATH={PROJECT}/tests/sdk/python SESSION=$PPID\n"
+            f'. {folder}/environment\ncd "$HOME"\nexec sh -c "$SSH_ORIGINAL_COMMAND"',
+        )
+        self.environment("")
+        (folder / "sshd_config").write_text(
+            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {host_key}\n"
+            f"AuthorizedKeysFile {folder}/authorized\nStrictModes no\nUsePAM no\nPidFile none\n"
+            f"PasswordAuthentication no\nForceCommand {self.tools}/session\n"
+        )
+        public = (folder / "host_key.pub").read_text()
+        self.know(public)
+        if os.getuid() == 0:
+            Path("/run/sshd").mkdir(exist_ok=True)
+        self.server = subprocess.Popen(
+            [*prefix, SSHD, "-D", "-e", "-f", str(folder / "sshd_config")],
+            stderr=(folder / "sshd.log").open("w"),
+        )
+        for _ in range(100):
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port)):
+                return
+            time.sleep(0.05)
+        raise AssertionError((folder / "sshd.log").read_text())
+
+    def know(self, public: str, user_key: Path | None = None) -> None:
+        """Write the client's configuration: the host key it expects, and its own key."""
+        known = self.folder / "known_hosts"
+        known.write_text(f"[127.0.0.1]:{self.port} {public}" if public else "")
+        self.config.write_text(
+            f"Host *\n  Port {self.port}\n  IdentityFile {user_key or self.user_key}\n"
+            f"  IdentitiesOnly yes\n  IdentityAgent none\n  UserKnownHostsFile {known}\n"
+            "  GlobalKnownHostsFile none\n"
+        )
+
+    def set_runtime(self, version: str) -> None:
+        text = f"..librknnmrt version: {version} (test@2025-01-01T00:00:00).."
+        (self.folder / "lib" / "librknnmrt.so").write_bytes(text.encode() + bytes(range(256)))
+
+    def environment(self, lines: str) -> None:
+        (self.folder / "environment").write_text(lines + "\n")
+
+    def tool(self, name: str, script: str) -> None:
+        (self.tools / name).write_text(f"#!/bin/sh\n{script}\n")
+        (self.tools / name).chmod(0o755)
+
+    def stop(self) -> None:
+        self.server.terminate()
+        self.server.wait()
+
+
+@pytest.fixture
+def module(tmp_path):
+    found = FakeModule(tmp_path)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def run(finished) -> Path:
+    deploy.build(recipes.load("smoke", TINY), finished)
+    return finished
+
+
+def measure(run: Path, module: FakeModule, said: list[str] | None = None) -> dict:
+    say = [].append if said is None else said.append
+    return board.measure(recipes.load("smoke"), run, module.host, module.config, say)
+
+
+def refusal(run: Path, module: FakeModule) -> str:
+    with pytest.raises(PipelineError) as error:
+        measure(run, module)
+    assert "\n" not in str(error.value)
+    assert not (run / "board.json").exists()
+    return str(error.value)
+
+
+def test_bundle_is_copied_run_and_measured(run, module):
+    module.environment(f"export FAKE_SDK_ONNX={run}/smoke.slim.onnx")
+    result = run_script(
+        "board.py", module.host, "--recipe", "smoke", "--output", str(run), "--ssh-config",
+        str(module.config), *settings(TINY),
+    )  # fmt: skip
+    assert "runtime 2.3.2, driver 0.9.2" in result.stdout, result.stderr
+    found = json.loads((run / "board.json").read_text())
+    # The fake SDK runs the float network: its answers are near INT8's, not the same.
+    assert found["golden"]["pictures"] == 50 and found["golden"]["labels_differ"] <= 3
+    assert result.returncode == (0 if found["golden"]["match"] else 1)
+    assert found["bench"]["frames_per_second"] > 0
+    assert json.loads((run / "manifest.json").read_text())["board"] == found
+    page = (run / "report.html").read_text()
+    assert "measured on the module" in page and "Nothing on this page was measured" not in page
+
+
+def test_figures_of_another_model_are_not_shown_for_this_one(run, module):
+    measure(run, module)
+    assert "frames/s with finding" in report.build(recipes.load("smoke"), run).read_text()
+    with (run / "smoke.rknn").open("ab") as file:
+        file.write(b"\0")
+    assert "frames/s with finding" not in report.build(recipes.load("smoke"), run).read_text()
+
+
+def test_only_what_changed_is_copied_again(run, module):
+    said: list[str] = []
+    measure(run, module, said)
+    place = module.home / "mnist-rknn" / "smoke"
+    (place / "labels.txt").write_text("changed on the module")
+    measure(run, module, said)
+    copied = [line for line in said if line.startswith("copied")]
+    assert "copied     1 changed files" in copied[1]
+    assert (place / "labels.txt").read_bytes() == (run / "deploy" / "labels.txt").read_bytes()
+    assert not list(place.rglob("*.partial"))
+
+
+def test_first_contact_asks_the_user_to_compare_the_fingerprint(run, module):
+    module.know("")
+    assert "is not known yet" in refusal(run, module)
+
+
+def test_a_changed_host_key_is_refused(run, module, tmp_path):
+    module.know(key(tmp_path / "other").with_suffix(".pub").read_text())
+    assert "not the one it had before" in refusal(run, module)
+    assert not (module.home / "mnist-rknn").exists()
+
+
+def test_a_wrong_key_is_refused_without_asking_for_a_password(run, module, tmp_path):
+    public = (module.folder / "host_key.pub").read_text()
+    module.know(public, key(tmp_path / "stranger"))
+    assert "ssh-copy-id" in refusal(run, module)
+
+
+def test_a_module_that_is_not_there(run, module):
+    module.stop()
+    assert "cannot be reached" in refusal(run, module)
+    result = run_script("board.py", "-oProxyCommand=x", "--recipe", "smoke", "--output", str(run))
+    assert result.returncode == 2  # argparse: no option of ours
+    result = run_script("board.py", "a b", "--recipe", "smoke", "--output", str(run))
+    assert result.returncode == 1 and "is no address" in last_line(result)
+
+
+def test_a_link_cut_in_the_middle_of_a_file_leaves_the_old_one(run, module):
+    measure(run, module)
+    (run / "board.json").unlink()
+    place = module.home / "mnist-rknn" / "smoke"
+    old = (place / "smoke.rknn").read_bytes()
+    changed = run / "deploy" / "smoke.rknn"
+    changed.write_bytes(changed.read_bytes() + b"x")
+    module.tool("cat", 'head -c 20000; kill -9 "$SESSION"; sleep 5')
+    assert "was cut" in refusal(run, module)
+    (module.tools / "cat").unlink()
+    assert (place / "smoke.rknn").read_bytes() == old
+    measure(run, module)
+    assert (place / "smoke.rknn").read_bytes() == changed.read_bytes()
+
+
+def test_a_file_that_arrives_otherwise_is_refused(run, module):
+    module.tool("cat", "/bin/cat | tr a b")
+    assert "did not arrive whole (its bytes differ)" in refusal(run, module)
+    assert not list((module.home / "mnist-rknn").rglob("smoke.rknn*"))
+
+
+def test_a_full_disk_is_named(run, tmp_path):
+    if subprocess.run(["unshare", "-m", "true"], check=False).returncode:
+        pytest.skip("needs the right to mount")
+    mount = f'mount -t tmpfs -o size=150k tmpfs {tmp_path}/home; exec "$@"'
+    module = FakeModule(tmp_path, ("unshare", "-m", "sh", "-c", mount, "sh"))
+    try:
+        assert "disk is full while writing" in refusal(run, module)
+    finally:
+        module.stop()
+
+
+def test_an_older_runtime_is_refused_before_anything_is_copied(run, module):
+    module.set_runtime("1.6.0")
+    assert "runtime is 1.6.0, older than" in refusal(run, module)
+    assert not (module.home / "mnist-rknn").exists()
+
+
+def test_another_runtime_and_an_old_driver_are_remarked_on(run, module):
+    module.set_runtime("2.5.0")
+    module.tool("dmesg", "echo 'RKNPU ff660000.npu: Initialized rknpu 0.8.8 20230428'")
+    said: list[str] = []
+    measure(run, module, said)
+    assert "runtime is 2.5.0" in said[0] and "driver is 0.8.8" in said[1]
+
+
+def test_a_model_that_the_module_refuses(run, module):
+    module.environment("export FAKE_SDK_REFUSES=1")
+    assert "on the module:" in refusal(run, module)
