@@ -137,7 +137,7 @@ def generate_demo(recipe: Recipe, folder: Path, target: Path) -> None:
 
     Args:
         folder: of the run; the model is built again from its slim ONNX.
-        target: folder for the demo, with its own copy of the model and a golden answer.
+        target: folder for the demo, with the first golden picture and its answer.
     """
     log = folder / "codegen.log"
     with np.load(folder / "golden.npz") as arrays:
@@ -145,10 +145,9 @@ def generate_demo(recipe: Recipe, folder: Path, target: Path) -> None:
     listed = folder / "calibration.txt"
     rknn = inference.build(recipe, folder / f"{recipe.name}.slim.onnx", listed, log)
     with tempfile.TemporaryDirectory() as scratch, rknn_toolkit.captured(log):
-        shown = Path(scratch) / "picture.bmp"
-        dataset.write_image(
-            shown, picture if recipe.image.color_order == "rgb" else picture[..., ::-1]
-        )
+        shown = Path(scratch) / "picture.png"  # codegen takes a BMP for a NumPy file
+        bgr = picture[..., ::-1] if recipe.image.color_order == "rgb" else picture
+        cv2.imwrite(str(shown), bgr)
         exported = Path(scratch) / f"{recipe.name}.rknn"
         rknn_toolkit.require_success("export_rknn", rknn.export_rknn(str(exported)), log)
         code = rknn.codegen(str(target), inputs=[str(shown)], overwrite=True)
