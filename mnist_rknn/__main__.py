@@ -1,4 +1,7 @@
-"""Commands beside the pipeline: inspect a `.rknn` file, compare runs, export as the maker does."""
+"""Commands beside the pipeline.
+
+Import a data set, inspect a `.rknn` file, compare runs, export as the maker does.
+"""
 
 import argparse
 import json
@@ -36,6 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
     export.add_argument("--model_save_path", type=Path, required=True, help="the .rknn file")
     export.add_argument("--target_platform", default="RV1106")
     export.set_defaults(run=_export)
+    import_ = commands.add_parser(
+        "import", help="look at a data set of your own and write a recipe for it"
+    )
+    import_.add_argument("path", type=Path, help="folder or zip")
+    import_.add_argument("--into", required=True, metavar="NAME", help="name of the recipe")
+    import_.set_defaults(run=_import)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
@@ -88,6 +97,18 @@ def _export(arguments: argparse.Namespace) -> int:
         arguments.model_save_path,
         arguments.target_platform,
     )
+    return 0
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from . import importing  # loads what reads pictures
+
+    recipe = importing.new_recipe_file(arguments.into)
+    found = importing.examine(str(arguments.path.expanduser().resolve()))
+    print(importing.text(found))
+    importing.write_recipe(found, recipe)
+    print(f"wrote      {relative(recipe)}: look it through, every choice says why")
+    print(f"next       make rknn RECIPE={arguments.into}")
     return 0
 
 

@@ -365,7 +365,7 @@ class Recipe(Section):
     @field_validator("name")
     @classmethod
     def _usable_as_file_name(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", name):
+        if not is_name(name):
             raise ValueError("use letters, digits, '_', '-' and '.'")
         return name
 
@@ -386,6 +386,11 @@ class Recipe(Section):
                 f"dataset.samples.train ({self.dataset.samples.train}); lower it"
             )
         return self
+
+
+def is_name(text: str) -> bool:
+    """Whether a recipe may be called so; artifacts are named after it."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", text))
 
 
 def names() -> list[str]:

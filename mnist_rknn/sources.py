@@ -110,27 +110,13 @@ def hold_out(classes: np.ndarray, part: int | float) -> np.ndarray:
 
 
 def _from_arrays(recipe: Recipe, folder: Path) -> Source:
-    data = idx.load(folder)
-    present = np.unique(data.train_labels)
-    labels = idx_labels(folder, recipe.dataset.labels, present)
-    strange = sorted(set(data.test_labels.tolist()) - set(present.tolist()))
-    if strange:
-        raise PipelineError(
-            f"{relative(folder)}: test images have the classes {named(map(str, strange))}, which "
-            "no training image has"
-        )
-    if recipe.dataset.redraw and (
-        labels != mnist.LABELS or data.train_images.shape[1:] != (28, 28)
-    ):
+    listing, images = idx_listing(folder, recipe.dataset.labels)
+    labels = listing.labels
+    if recipe.dataset.redraw and (labels != mnist.LABELS or images.shape[1:] != (28, 28)):
         raise PipelineError(
             f"dataset.redraw: it draws the digits 0 to 9 from 28x28 pictures, and these classes "
             f"are {named(labels)}: set dataset.redraw to null"
         )
-    listing = Listing(folder, labels)
-    for split, classes in (("train", data.train_labels), ("test", data.test_labels)):
-        for number, label in enumerate(np.searchsorted(present, classes).tolist()):
-            listing.add(folder / f"{split} image {number}", label, split)
-    images = np.concatenate([data.train_images, data.test_images])
     size = (recipe.image.height, recipe.image.width)
     kept, listing = clean(listing, [pictures.look(image, size) for image in images])
     trained = np.array(listing.splits) == "train"
@@ -143,6 +129,27 @@ def _from_arrays(recipe: Recipe, folder: Path) -> Source:
         classes[~trained],
         notes=tuple(listing.notes),
     )
+
+
+def idx_listing(folder: Path, labels: list[str] | None) -> tuple[Listing, np.ndarray]:
+    """An IDX set as a list, and its images, uint8 [N, h, w], in the order of the list.
+
+    Args:
+        labels: names of the classes, as `dataset.labels` gives them.
+    """
+    data = idx.load(folder)
+    present = np.unique(data.train_labels)
+    listing = Listing(folder, idx_labels(folder, labels, present))
+    strange = sorted(set(data.test_labels.tolist()) - set(present.tolist()))
+    if strange:
+        raise PipelineError(
+            f"{relative(folder)}: test images have the classes {named(map(str, strange))}, which "
+            "no training image has"
+        )
+    for split, classes in (("train", data.train_labels), ("test", data.test_labels)):
+        for number, label in enumerate(np.searchsorted(present, classes).tolist()):
+            listing.add(folder / f"{split} image {number}", label, split)
+    return listing, np.concatenate([data.train_images, data.test_images])
 
 
 def idx_labels(folder: Path, given: list[str] | None, present: np.ndarray) -> list[str]:
