@@ -15,7 +15,7 @@ RUN    := $(PY) scripts/run.py --recipe $(RECIPE) $(CHANGES)
 REPORT := $(PY) scripts/report.py --recipe $(RECIPE) $(CHANGES)
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
-          08_quantization
+          08_quantization 09_own_data
 INPUTS := $(STEPS:%=$(OUT)/.inputs/%.json)
 # What `setup` leaves; its name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
@@ -79,7 +79,7 @@ smoke:
 $(STEPS): %: $(OUT)/steps/%.json
 
 inputs: $(READY)
-	@$(RUN) 00-08 --refresh
+	@$(RUN) 00-09 --refresh
 $(INPUTS): inputs
 	@:
 

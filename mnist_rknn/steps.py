@@ -143,6 +143,23 @@ STEPS = (
         packages=("rknn-toolkit2", "onnxruntime"),
         extra=True,
     ),
+    Step(
+        "09_own_data",
+        "import pictures of your own, and train on them",
+        settings=("seed",),
+        modules=(
+            "shapes.py",
+            "importing.py",
+            "archives.py",
+            "layouts.py",
+            "pictures.py",
+            "sources.py",
+        ),
+        inputs=(),
+        outputs=("own_data.json",),
+        packages=("pillow",),
+        extra=True,
+    ),
 )
 
 
