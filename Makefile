@@ -41,6 +41,7 @@ help:
 	@echo "make lint        ruff, for code and notebooks"
 	@echo "make benchmark   time and memory of every step"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
+	@echo "own pictures:    $(PY) -m mnist_rknn import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS)"
 	@echo "variables:       RECIPE=name  SET=\"section.key=value ...\"  PYTHON=python3.x  TOOLKIT=2.3.2|2.5.0"
 

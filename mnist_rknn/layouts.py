@@ -247,7 +247,7 @@ def _read_labelme(root: Path) -> Listing:
 def _read_paddlex(root: Path) -> Listing:
     names = {}
     for line in read_text(root / "label.txt").splitlines():
-        index, _, name = line.strip().partition(" ")
+        index, _, name = line.strip().replace("\t", " ").partition(" ")
         if line.strip():
             names[index] = name.strip() or index
     listing = Listing(root, list(names.values()))
