@@ -15,7 +15,7 @@ RUN    := $(PY) scripts/run.py --recipe $(RECIPE) $(CHANGES)
 REPORT := $(PY) scripts/report.py --recipe $(RECIPE) $(CHANGES)
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
-          08_quantization
+          08_quantization 09_own_data
 INPUTS := $(STEPS:%=$(OUT)/.inputs/%.json)
 # What `setup` leaves; its name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
@@ -43,6 +43,7 @@ help:
 	@echo "make lint        ruff, for code and notebooks"
 	@echo "make benchmark   time and memory of every step"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
+	@echo "own pictures:    $(PY) -m mnist_rknn import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS)"
 	@echo "variables:       RECIPE=name  SET=\"section.key=value ...\"  PYTHON=python3.x  TOOLKIT=2.3.2|2.5.0"
 
@@ -81,7 +82,7 @@ smoke:
 $(STEPS): %: $(OUT)/steps/%.json
 
 inputs: $(READY)
-	@$(RUN) 00-08 --refresh
+	@$(RUN) 00-09 --refresh
 $(INPUTS): inputs
 	@:
 

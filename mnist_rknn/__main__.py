@@ -1,4 +1,8 @@
-"""Commands beside the pipeline: look at models, runs and boards, and export as the maker does."""
+"""Commands beside the pipeline.
+
+Import a data set, inspect a `.rknn` file, compare runs, compare a board with the simulator, export
+as the maker does.
+"""
 
 import argparse
 import json
@@ -44,6 +48,12 @@ def main(arguments: list[str] | None = None) -> int:
     golden.add_argument("--runtime", help="version of the module's librknnmrt, such as 2.3.2")
     golden.add_argument("--json", action="store_true", help="for programs")
     golden.set_defaults(run=_golden)
+    import_ = commands.add_parser(
+        "import", help="look at a data set of your own and write a recipe for it"
+    )
+    import_.add_argument("path", type=Path, help="folder or zip")
+    import_.add_argument("--into", required=True, metavar="NAME", help="name of the recipe")
+    import_.set_defaults(run=_import)
     chosen = parser.parse_args(arguments)
     try:
         return chosen.run(chosen)
@@ -106,6 +116,18 @@ def _golden(arguments: argparse.Namespace) -> int:
     found = golden.compare(pack, log, arguments.runtime)
     print(json.dumps(found, indent=2) if arguments.json else golden.text(found))
     return 0 if found["match"] else 1
+
+
+def _import(arguments: argparse.Namespace) -> int:
+    from . import importing  # loads what reads pictures
+
+    recipe = importing.new_recipe_file(arguments.into)
+    found = importing.examine(str(arguments.path.expanduser().resolve()))
+    print(importing.text(found))
+    importing.write_recipe(found, recipe)
+    print(f"wrote      {relative(recipe)}: look it through, every choice says why")
+    print(f"next       make rknn RECIPE={arguments.into}")
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ library is used, so this works before anything is installed.
 """
 
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -14,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from .errors import PipelineError
-from .files import relative, replacing, replacing_folder
+from .files import FolderLock, read_json, relative, replacing, replacing_folder, sha256, write_json
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_BYTES = 20 << 30  # of all files together, unpacked
@@ -26,10 +27,13 @@ DAMAGED = (
     zipfile.BadZipFile,
     tarfile.TarError,
     zlib.error,
+    struct.error,
     LZMAError,
     EOFError,
+    ValueError,  # a name that is not in the encoding it claims
     NotImplementedError,  # a compression that zipfile does not know
 )
+RECORD = ".unpacked.json"  # in the folder: which archive it was made from
 # What macOS and Windows add on their own.
 CLUTTER = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
 
@@ -44,7 +48,7 @@ class _Member(NamedTuple):
 
 def is_archive(path: Path) -> bool:
     """Whether `path` is a file with the name of an archive that `unpack` reads."""
-    return path.is_file() and path.name.lower().endswith(SUFFIXES)
+    return path.is_file() and _suffix(path) is not None
 
 
 def unpack(
@@ -80,9 +84,52 @@ def unpack(
         else:
             raise PipelineError(f"{where} is neither zip nor tar nor tar.gz, or is cut short")
         with replacing_folder(folder) as temporary:
-            return _write(members, temporary, where, max_bytes, max_files)
+            files = _write(members, temporary, where, max_bytes, max_files)
+            write_json(temporary / RECORD, _origin(archive))
+            return files
     except DAMAGED as error:
         raise PipelineError(f"{where} is damaged ({error}): get it again") from None
+    except OSError as error:  # a name that this file system does not take
+        raise PipelineError(
+            f"{where} cannot be unpacked ({error.strerror}): pack it anew"
+        ) from None
+
+
+def unpack_once(archive: Path, into: Path) -> Path:
+    """Unpack an archive into `<into>/<its name>`, unless that has been done.
+
+    Returns:
+        The folder.
+
+    Raises:
+        PipelineError: as `unpack`; or there is a folder of that name which was not made from it.
+    """
+    stem = archive.name[: -len(suffix)] if (suffix := _suffix(archive)) else archive.stem
+    if not stem.strip(" ."):
+        raise PipelineError(f"{relative(archive)} has no name to unpack it under: rename it")
+    folder = into / stem.strip(" .")
+    with FolderLock(into, f"unpacking {archive.name}"):
+        if folder.exists():
+            record = folder / RECORD
+            known = read_json(record) if record.is_file() else {}
+            if known == _origin(archive):
+                return folder
+            if known.get("archive") != archive.name:
+                raise PipelineError(
+                    f"{relative(folder)} is there already and was not unpacked from "
+                    f"{archive.name}: rename the archive, or move that folder away"
+                )
+        unpack(archive, folder)
+    return folder
+
+
+def _suffix(archive: Path) -> str | None:
+    name = archive.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), None)
+
+
+def _origin(archive: Path) -> dict[str, str]:
+    return {"archive": archive.name, "sha256": sha256(archive)}
 
 
 def _write(

@@ -12,9 +12,9 @@ import numpy as np
 
 from .errors import PipelineError
 from .files import relative, sha256, write_text
+from .pictures import MIN_CONTRAST
 
 AGAIN = "run 04_calibration again"
-MIN_CONTRAST = 2.0  # standard deviation of pixel values below which a picture is flat
 
 
 def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """The pictures of a run: split, fitted to the network's input, written in PaddleX layout.
 
 The layout is PaddleX's for image classification: `label.txt` with "index name" a line,
-`train.txt`, `val.txt` and `test.txt` with "file label" a line, and the pictures. Training
-and validation are split off the data set's training images; `test.txt` holds its test
+`train.txt`, `val.txt` and `test.txt` with "file label" a line, and the pictures. Validation is
+split off the data set's training images unless it brings its own; `test.txt` holds its test
 images, which only `06_verify` reads. A recipe that redraws has two more lists for it:
 `camera.txt`, test digits in front of a simulated camera, and `hard.txt`, its hard cases.
 """
@@ -20,22 +20,15 @@ import cv2
 import numpy as np
 from tqdm import tqdm
 
-from . import mnist, redraw
+from . import redraw, sources
 from .errors import PipelineError
-from .files import PROJECT, relative, replacing_folder
+from .files import relative, replacing_folder
+from .layouts import named
+from .pictures import fit
 from .recipe import Recipe
+from .sources import Source
 
 SPLITS = ("train", "val", "test")
-
-
-class Source(NamedTuple):
-    """A data set in memory, before it is split and fitted."""
-
-    labels: list[str]  # names of the classes, by index
-    train_images: np.ndarray  # uint8 [N, h, w], or [N, h, w, 3] in RGB order
-    train_classes: np.ndarray  # integer [N]
-    test_images: np.ndarray
-    test_classes: np.ndarray
 
 
 class Split(NamedTuple):
@@ -45,59 +38,68 @@ class Split(NamedTuple):
     classes: np.ndarray  # int64 [N]
 
 
-def source_folder(recipe: Recipe) -> Path:
-    """Folder of the project where the data set of a recipe is kept."""
-    return PROJECT / "data" / recipe.dataset.kind
-
-
-def load_source(recipe: Recipe) -> Source:
-    """The recipe's data set, read from `source_folder` and verified."""
-    data = mnist.load(source_folder(recipe))
-    return Source(mnist.LABELS, *data)
-
-
 def split(recipe: Recipe, source: Source) -> dict[str, np.ndarray]:
     """Indices of the images of each split.
 
-    `train` and `val` index the source's training images and share none: validation is the
-    head of one permutation drawn with the recipe's seed, training follows behind it. `test`
-    indexes the test images. A limit in `dataset.samples` takes the first so many of each.
+    `train` and `val` index the source's training images and share none; `test` indexes the test
+    images. MNIST's validation is the head of one permutation drawn with the recipe's seed,
+    training follows behind it. Any other set brings its own validation images, or the recipe's
+    part is held out of every class. A limit in `dataset.samples` takes the first so many of each.
 
     Returns:
         "train", "val" and "test", each an int64 [N].
+
+    Raises:
+        PipelineError: nothing would be left to train on, or a class has too few images.
     """
-    order = np.random.default_rng(recipe.seed).permutation(len(source.train_classes))
-    if recipe.dataset.validation >= len(order):
+    wanted, limits = recipe.dataset.validation, recipe.dataset.samples
+    generator = np.random.default_rng(recipe.seed)
+    order = generator.permutation(len(source.train_classes))
+    if source.validation is not None:
+        held = np.isin(order, source.validation)
+    elif recipe.dataset.kind == "mnist":
+        count = wanted if isinstance(wanted, int) else round(wanted * len(order))
+        held = np.arange(len(order)) < count
+    else:
+        held = sources.hold_out(source.train_classes[order], wanted)
+    if held.all():
         raise PipelineError(
-            f"dataset.validation: {recipe.dataset.validation} leaves no image to train on; "
-            f"there are {len(order)}"
+            f"dataset.validation: {wanted} leaves no image to train on; there are {len(order)}"
         )
-    limits = recipe.dataset.samples
+    splits = {
+        "train": order[~held],
+        "val": order[held],
+        "test": np.arange(len(source.test_classes)),
+    }
+    if recipe.dataset.kind != "mnist":
+        _require_enough(recipe, source, splits)
     return {
-        "train": order[recipe.dataset.validation :][: limits.train],
-        "val": order[: recipe.dataset.validation][: limits.validation],
-        "test": np.arange(len(source.test_classes))[: limits.test],
+        "train": splits["train"][: limits.train],
+        "val": splits["val"][: limits.validation],
+        "test": splits["test"][: limits.test],
     }
 
 
-def fit(image: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The whole picture, squeezed to the network's input size, with three channels.
-
-    Args:
-        image: uint8 [h, w] gray, or [h, w, 3].
-        height, width: in pixels.
-
-    Returns:
-        uint8 [height, width, 3]; a gray picture has three equal channels, a colour picture
-        keeps its channel order.
-    """
-    if image.ndim == 2:
-        image = np.repeat(image[:, :, None], 3, axis=2)
-    if image.shape[:2] == (height, width):
-        return image
-    shrinks = image.shape[0] > height or image.shape[1] > width
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(image, (width, height), interpolation=method)
+def _require_enough(recipe: Recipe, source: Source, splits: dict[str, np.ndarray]) -> None:
+    """Refuse classes with too few images to train and calibrate on, to validate and to test."""
+    classes = len(source.labels)
+    needed = {"train": -(-recipe.calibration.images // classes), "val": 1, "test": 1}
+    drawn_from = {"train": source.train_classes, "val": source.train_classes,
+                  "test": source.test_classes}  # fmt: skip
+    counts = {
+        name: np.bincount(drawn_from[name][splits[name]], minlength=classes) for name in needed
+    }
+    few = [
+        f"{label} ({', '.join(f'{counts[name][index]} {name}' for name in needed)})"
+        for index, label in enumerate(source.labels)
+        if any(counts[name][index] < needed[name] for name in needed)
+    ]
+    if few:
+        raise PipelineError(
+            f"classes with too few images: {named(few)}; each needs {needed['train']} to train and "
+            f"calibrate on (calibration.images / {classes} classes), 1 to validate and 1 to test: "
+            "add pictures, or lower calibration.images"
+        )
 
 
 class Picture(NamedTuple):

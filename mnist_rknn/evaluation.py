@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import cv2
 import numpy as np
 
-from . import dataset, inference, metrics, plots
-from .capture import output_to
+from . import inference, metrics, plots
 from .errors import PipelineError
 from .files import read_json, relative, replacing, write_json
+from .pictures import fit, read
 from .recipe import Recipe
 
 
@@ -56,14 +55,7 @@ def read_index(folder: Path, labels: list[str]) -> Pictures:
 
 def read_squeezed(files: list[Path], height: int, width: int) -> np.ndarray:
     """Whole pictures squeezed to the input size, uint8 [N, H, W, 3] in RGB order."""
-    images = []
-    for file in files:
-        content = np.frombuffer(file.read_bytes(), np.uint8)
-        image = cv2.imdecode(content, cv2.IMREAD_COLOR) if len(content) else None
-        if image is None:
-            raise PipelineError(f"{relative(file)} is not a picture that OpenCV reads")
-        images.append(dataset.fit(np.ascontiguousarray(image[:, :, ::-1]), height, width))
-    return np.stack(images)
+    return np.stack([fit(read(file), height, width) for file in files])
 
 
 def evaluate(
@@ -84,8 +76,7 @@ def evaluate(
     read_json(run / "manifest.json")  # says which step to run if the run is not finished
     labels = (run / "labels.txt").read_text(encoding="utf-8").splitlines()
     pictures = read_index(folder, labels)
-    with output_to(run / "evaluate" / "decode.log"):  # libpng remarks on phones' colour profiles
-        images = read_squeezed(pictures.files, recipe.image.height, recipe.image.width)
+    images = read_squeezed(pictures.files, recipe.image.height, recipe.image.width)
     fed = inference.in_network_order(images, recipe.image)
     slim = run / f"{recipe.name}.slim.onnx"
     outputs = {"slim": inference.run_onnx(slim, fed, recipe.image)}

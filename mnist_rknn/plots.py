@@ -4,6 +4,7 @@ Colours are from the palette of Okabe and Ito, which people with any colour visi
 apart.
 """
 
+import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
 
@@ -63,8 +64,9 @@ def image_grid(
     for axis, image, caption in zip(axes.flat, images, titles, strict=False):
         if image is None:
             continue
-        axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
-        axis.set_title(caption, fontsize=8)
+        step = max(1, max(image.shape[:2]) // 160)  # a photograph would only swell the notebook
+        axis.imshow(image[::step, ::step], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        axis.set_title(textwrap.shorten(caption, 24, placeholder="…"), fontsize=8)
     figure.suptitle(title)
     return _finished(figure)
 
@@ -75,7 +77,7 @@ def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figu
     Args:
         classes: for each split its name and the class of every image, integer [N].
     """
-    figure, axis = plt.subplots(figsize=(7, 2.6))
+    figure, axis = plt.subplots(figsize=(max(7, 0.2 * len(labels)), 2.6))
     width = 0.8 / len(classes)
     for position, (name, values) in enumerate(classes.items()):
         counts = np.bincount(values, minlength=len(labels))
@@ -83,8 +85,9 @@ def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figu
         color = (BLUE, ORANGE, GREEN)[position % 3]
         axis.bar(places, counts, width, label=f"{name} ({len(values):,})", color=color)
     axis.set(xticks=range(len(labels)), ylabel="images", title="Images of each class")
-    axis.set_xticklabels(labels)
-    axis.legend(ncols=len(classes), loc="upper center", bbox_to_anchor=(0.5, -0.12))
+    upright = sum(map(len, labels)) > 60
+    axis.set_xticklabels(labels, rotation=90 if upright else 0)
+    axis.legend(ncols=len(classes), loc="upper left", bbox_to_anchor=(0, 1.3), fontsize=8)
     return _finished(figure)
 
 
@@ -221,7 +224,8 @@ def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
     Args:
         matrices: titles and int [C, C]; rows are true classes, columns answers.
     """
-    size = max(3.0, 0.36 * len(labels))
+    size = min(14.0, max(3.0, 0.36 * len(labels)))
+    font = min(7.0, 7 * size / (0.36 * len(labels)))  # a hundred classes: as small as need be
     figure, axes = plt.subplots(
         1, len(matrices), figsize=((size + 0.6) * len(matrices), size + 0.6), squeeze=False
     )
@@ -233,12 +237,14 @@ def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
             on_diagonal = row == column
             dark = errors[row, column] > 0.6 * max(1.0, errors.max())
             axis.text(
-                column, row, matrix[row, column], ha="center", va="center", fontsize=7,
+                column, row, matrix[row, column], ha="center", va="center", fontsize=font,
                 color=GRAY if on_diagonal else "white" if dark else "black",
             )  # fmt: skip
         axis.set(xlabel="answer", ylabel="true class", title=title)
-        axis.set_xticks(range(len(labels)), labels, rotation=90 if max(map(len, labels)) > 2 else 0)
-        axis.set_yticks(range(len(labels)), labels)
+        upright = max(map(len, labels)) > 2
+        size = {"fontsize": min(10.0, 1.4 * font)}
+        axis.set_xticks(range(len(labels)), labels, rotation=90 if upright else 0, **size)
+        axis.set_yticks(range(len(labels)), labels, **size)
         axis.spines[:].set_visible(False)
     return _finished(figure)
 

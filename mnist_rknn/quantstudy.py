@@ -16,7 +16,7 @@ import time
 from collections import defaultdict
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -86,18 +86,19 @@ def run(
         workers: processes; as many as there are cores by default.
 
     Returns:
-        For each cell, in the order given: its fields and `accuracy` (top-1 from 0 to 1),
-        `float_accuracy`, `agreement` with float, `cosine` and `lowest_cosine` of the logits,
-        `seconds`.
+        For each cell that the training pictures suffice for, in the order given: its fields and
+        `accuracy` (top-1 from 0 to 1), `float_accuracy`, `agreement` with float, `cosine` and
+        `lowest_cosine` of the logits, `seconds`.
 
     Raises:
-        PipelineError: a build fails, or there are too few training pictures for a cell.
+        PipelineError: a build fails, or there are too few training pictures for any list.
     """
     slim = folder / f"{recipe.name}.slim.onnx"
     if not slim.is_file():
         raise PipelineError(f"{relative(slim)} is missing: run 03_export first")
     scored = _scoring_files(folder, pictures)
     train = dataset.read_split(folder / "dataset", "train")
+    cells = _possible(cells, train)
     digest = functools.cache(sha256)
     shared = {
         "onnx": sha256(slim),
@@ -130,17 +131,29 @@ def _scoring_files(folder: Path, pictures: int) -> dataset.Split:
     return dataset.Split([val.files[i] for i in chosen], val.classes[chosen])
 
 
+def _possible(cells: list[Cell], train: dataset.Split) -> list[Cell]:
+    """Cells whose balanced list a small data set can give; bad lists are made shorter."""
+    _, counts = np.unique(train.classes, return_counts=True)
+    most = int(len(counts) * counts.min())
+    possible = [
+        cell if cell.images <= most else replace(cell, images=most)
+        for cell in cells
+        if cell.images <= most or cell.calibration != "balanced"
+    ]
+    if not any(cell.calibration == "balanced" for cell in possible):
+        raise PipelineError(
+            f"the study's lists are longer than the {most} pictures that {len(counts)} classes of "
+            "the training set can give equally: choose smaller sizes"
+        )
+    return possible
+
+
 def _calibration_files(cell: Cell, train: dataset.Split) -> list[Path]:
     """Training pictures of a cell's list; [] for "all black", which is made on the spot."""
     if cell.calibration == "all black":
         return []
     if cell.calibration == "one class":
         files = [f for f, label in zip(train.files, train.classes, strict=True) if label == 1]
-        if len(files) < cell.images:
-            raise PipelineError(
-                f"the study wants {cell.images} calibration images of class 1, there are "
-                f"{len(files)}: raise dataset.samples.train"
-            )
         return files[: cell.images]
     chosen = calibration.choose(train.classes, cell.images, cell.seed)
     return [train.files[index] for index in chosen]

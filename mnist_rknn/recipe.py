@@ -86,13 +86,51 @@ def _tuples(value: Any) -> Any:
 
 
 class Dataset(Section):
-    """Where the pictures come from and how they are split."""
+    """Where the pictures come from and how they are split.
 
-    kind: Literal["mnist"] = "mnist"
-    source: str | None = None  # folder with IDX or IDX.gz files; null: see `mnist.fetch`
-    validation: int = Field(5000, ge=1)  # images split off the training images
+    `validation` and `test` say how much is split off where the set does not bring its own: a
+    whole number is a count of pictures, a fraction a share of those it is taken from.
+    """
+
+    kind: Literal["mnist", "idx", "folder", "labelme", "paddlex"] = "mnist"
+    path: str | None = None  # folder or zip, absolute or from the project's folder; not for mnist
+    source: str | None = None  # mnist: folder with IDX or IDX.gz files; null: see `mnist.fetch`
+    labels: list[str] | None = None  # idx: names of its classes, in the order of their numbers
+    validation: int | float = 0.15  # of the training images; not for sets with their own
+    test: int | float = 0.15  # of all images; not for sets with their own
     samples: Samples = Samples()
     redraw: Redraw | None = None  # null: the pictures as they are
+
+    @field_validator("validation", "test", mode="before")
+    @classmethod
+    def _a_count_or_a_share(cls, part: Any) -> Any:
+        count = isinstance(part, int) and not isinstance(part, bool) and part >= 1
+        share = isinstance(part, float) and 0 < part < 1
+        if not count and not share:
+            raise ValueError("use a count of pictures, such as 5000, or a share, such as 0.15")
+        return part
+
+    @model_validator(mode="after")
+    def _keys_of_the_kind(self) -> "Dataset":
+        if self.kind == "mnist" and self.path:
+            raise ValueError(
+                f"dataset.path: {self.path} is not read for kind mnist; set dataset.kind to idx, "
+                "folder, labelme or paddlex, or name the four files' folder in dataset.source"
+            )
+        if self.kind != "mnist" and not self.path:
+            raise ValueError(
+                f"dataset.path: it is missing; kind {self.kind} needs the folder or zip"
+            )
+        if self.kind != "mnist" and self.source:
+            raise ValueError("dataset.source: it is for kind mnist; use dataset.path")
+        if self.labels is not None and self.kind != "idx":
+            raise ValueError(f"dataset.labels: kind {self.kind} has names of its own; remove it")
+        if self.redraw and self.kind not in ("mnist", "idx"):
+            raise ValueError(
+                f"dataset.redraw: it draws handwritten digits, and kind {self.kind} brings "
+                "pictures of its own; set it to null"
+            )
+        return self
 
 
 class Image(Section):
@@ -327,7 +365,7 @@ class Recipe(Section):
     @field_validator("name")
     @classmethod
     def _usable_as_file_name(cls, name: str) -> str:
-        if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", name):
+        if not is_name(name):
             raise ValueError("use letters, digits, '_', '-' and '.'")
         return name
 
@@ -348,6 +386,11 @@ class Recipe(Section):
                 f"dataset.samples.train ({self.dataset.samples.train}); lower it"
             )
         return self
+
+
+def is_name(text: str) -> bool:
+    """Whether a recipe may be called so; artifacts are named after it."""
+    return bool(re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.\-]*", text))
 
 
 def names() -> list[str]:

@@ -105,6 +105,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             if study
             else [],
             "second": _read(folder / "second_opinion.json"),
+            "on_mnist": recipe.dataset.kind == "mnist",
             "cost_plot": _cost_plot(recipe, verify, layers),
             "board": manifest.board_figures(folder, recipe.name),
             "costs": _read(steps.OUTPUT / "costs" / "costs.json"),
@@ -232,8 +233,8 @@ def _calibration(folder: Path, columns: int = 20) -> dict[str, Any] | None:
 def _cost_plot(recipe: Recipe, verify: dict | None, layers: dict | None) -> Markup | None:
     """The model among the reference networks of `make costs`, if those were made."""
     costs = _read(steps.OUTPUT / "costs" / "costs.json")
-    if not costs or not verify or not layers:
-        return None
+    if not costs or not verify or not layers or recipe.dataset.kind != "mnist":
+        return None  # accuracies on another data set stand beside nothing
     own = {
         "name": recipe.name,
         "cycles": layers["cycles"],

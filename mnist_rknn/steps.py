@@ -20,7 +20,7 @@ from typing import Any
 
 from . import recipe as recipes
 from .errors import PipelineError
-from .files import PROJECT, FolderLock, read_json, relative, sha256, write_json
+from .files import PROJECT, FolderLock, fingerprint, read_json, relative, sha256, write_json
 from .recipe import Recipe
 
 NOTEBOOKS = PROJECT / "notebooks"
@@ -56,7 +56,17 @@ STEPS = (
         "01_data",
         "fetch, verify and split the pictures",
         settings=("seed", "dataset", "image"),
-        modules=("mnist.py", "dataset.py", "redraw.py", "skeletons.py"),
+        modules=(
+            "mnist.py",
+            "idx.py",
+            "archives.py",
+            "layouts.py",
+            "pictures.py",
+            "sources.py",
+            "dataset.py",
+            "redraw.py",
+            "skeletons.py",
+        ),
         inputs=(),
         outputs=("dataset/label.txt", "dataset/train.txt", "dataset/val.txt", "dataset/test.txt"),
     ),
@@ -140,6 +150,23 @@ STEPS = (
         packages=("rknn-toolkit2", "onnxruntime"),
         extra=True,
     ),
+    Step(
+        "09_own_data",
+        "import pictures of your own, and train on them",
+        settings=("seed",),
+        modules=(
+            "shapes.py",
+            "importing.py",
+            "archives.py",
+            "layouts.py",
+            "pictures.py",
+            "sources.py",
+        ),
+        inputs=(),
+        outputs=("own_data.json",),
+        packages=("pillow",),
+        extra=True,
+    ),
 )
 
 
@@ -198,8 +225,10 @@ def dependencies(step: Step, recipe: Recipe) -> dict[str, Any]:
         for part in key.split("."):
             value = value[part]
         settings[key] = value
+    own = recipe.dataset.path if "dataset" in step.settings else None
     return {
         "settings": settings,
+        "data": own and fingerprint(PROJECT / Path(own).expanduser()),
         "notebook": notebook_digest(NOTEBOOKS / f"{step.name}.ipynb"),
         "modules": {name: sha256(Path(__file__).parent / name) for name in step.modules},
         "packages": {name: metadata.version(name) for name in step.packages},

@@ -157,6 +157,19 @@ def batch_of_one(recipe: Recipe) -> int:
     return recipe.train.batch_size // processes(recipe)
 
 
+def require_full_batch(recipe: Recipe, images: int) -> None:
+    """Check that the training images fill a batch; PaddleClas leaves out one that is not full.
+
+    Raises:
+        PipelineError: they do not, so that nothing would be learned.
+    """
+    if images < recipe.train.batch_size:
+        raise PipelineError(
+            f"train.batch_size: {recipe.train.batch_size} is more than the {images} training "
+            "images, so that no batch is ever full: lower it"
+        )
+
+
 def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]) -> dict[str, Any]:
     """The PaddleClas configuration of a recipe: network, loss, optimiser, data and metrics.
 

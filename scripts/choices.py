@@ -21,7 +21,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from mnist_rknn import dataset, inference, redraw, runner, steps
+from mnist_rknn import dataset, inference, redraw, runner, sources, steps
 from mnist_rknn import recipe as recipes
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json, write_json
@@ -99,7 +99,7 @@ def accuracies(recipe: recipes.Recipe, folder: Path, simulated: int) -> dict[str
         for name, kind in (("mnist", "plain"), ("camera", "camera"))
         if (kinds == kind).any()
     }
-    source = dataset.load_source(recipe)
+    source = sources.load_source(recipe)
     digits = dataset.split(recipe, source)["val"][:simulated]
     for name, world in {"simulated": redraw.SIMULATED_CAMERA, **redraw.HARD_CASES}.items():
         config = replace(world, image_size=recipe.image.width)

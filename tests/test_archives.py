@@ -7,6 +7,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mnist_rknn import archives
 from mnist_rknn.errors import PipelineError
@@ -37,7 +39,7 @@ def files_of(folder: Path) -> dict[str, bytes]:
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted(folder.rglob("*"))
-        if path.is_file()
+        if path.is_file() and path.name != archives.RECORD
     }
 
 
@@ -153,3 +155,54 @@ def test_damaged_and_foreign_files_are_refused_in_one_line(tmp_path):
         with pytest.raises(PipelineError, match=message):
             archives.unpack(tmp_path / name, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_unpacked_once_and_again_when_the_archive_is_another(tmp_path):
+    archive = zip_of(tmp_path / "set.zip", ("a/1.png", b"one"), ("b/2.png", b"two"))
+    folder = archives.unpack_once(archive, tmp_path / "data")
+    assert folder == tmp_path / "data" / "set"
+    assert files_of(folder) == {"a/1.png": b"one", "b/2.png": b"two"}
+    (folder / "mark").touch()
+    archives.unpack_once(archive, tmp_path / "data")
+    assert (folder / "mark").exists()
+    zip_of(archive, ("c/3.png", b"three"))
+    assert files_of(archives.unpack_once(archive, tmp_path / "data")) == {"c/3.png": b"three"}
+
+
+def test_a_folder_that_was_not_unpacked_from_it_is_left_alone(tmp_path):
+    (tmp_path / "data" / "s").mkdir(parents=True)
+    (tmp_path / "data" / "s" / "mine").touch()
+    with pytest.raises(PipelineError, match="was not unpacked from"):
+        archives.unpack_once(zip_of(tmp_path / "s.zip", ("a.png", b"1")), tmp_path / "data")
+    assert files_of(tmp_path / "data" / "s") == {"mine": b""}
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data())
+def test_no_zip_however_damaged_ends_in_a_traceback_or_outside(tmp_path_factory, data):
+    folder = tmp_path_factory.mktemp("zip")
+    name = data.draw(st.text("ab./\\:数é ", min_size=1, max_size=12))
+    archive = zip_of(folder / "s.zip", (name, b"1"), ("ok/1.png", b"2"))
+    content = bytearray(archive.read_bytes())
+    for _ in range(data.draw(st.integers(0, 3))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    archive.write_bytes(content)
+    try:
+        archives.unpack_once(archive, folder / "in" / "data")
+    except PipelineError as error:
+        assert "\n" not in str(error)
+    beside = {path.name for path in folder.iterdir()} | {p.name for p in (folder / "in").iterdir()}
+    assert beside <= {"s.zip", "in", "data"}
+
+
+def test_a_packed_archive_has_the_same_bytes_whatever_the_files_times(tmp_path):
+    (tmp_path / "a").write_text("1")
+    (tmp_path / "数").write_text("2")
+    files = {"x/a": tmp_path / "a", "x/数": tmp_path / "数"}
+    archives.pack(tmp_path / "1.zip", files)
+    (tmp_path / "a").touch()
+    (tmp_path / "a").chmod(0o600)
+    archives.pack(tmp_path / "2.zip", dict(reversed(files.items())))
+    assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
+    archives.unpack(tmp_path / "1.zip", tmp_path / "out")
+    assert files_of(tmp_path / "out") == {"x/a": b"1", "x/数": b"2"}

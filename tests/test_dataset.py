@@ -4,14 +4,14 @@ import cv2
 import numpy as np
 import pytest
 
-from mnist_rknn import dataset, recipe
+from mnist_rknn import dataset, pictures, recipe, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 
 
 @pytest.fixture(scope="module")
 def source(mnist_folder):
-    return dataset.load_source(recipe.load("mnist"))
+    return sources.load_source(recipe.load("mnist"))
 
 
 def test_splits_are_disjoint_and_complete(source):
@@ -55,7 +55,7 @@ def test_written_test_images_are_not_among_the_training_images(tiny_run):
 def test_fit_squeezes_the_whole_picture(shape):
     image = np.zeros(shape, np.uint8)
     image[: shape[0] // 2] = 200
-    fitted = dataset.fit(image, 32, 32)
+    fitted = pictures.fit(image, 32, 32)
     assert fitted.shape == (32, 32, 3) and fitted.dtype == np.uint8
     assert fitted[:12].min() >= 190 and fitted[-12:].max() <= 10
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from mnist_rknn import mnist
+from mnist_rknn import idx, mnist
 from mnist_rknn.errors import PipelineError
 
 
@@ -107,7 +107,7 @@ def test_altered_wheel_is_refused_before_it_is_unpickled(tmp_path, monkeypatch):
 )
 def test_idx_parser_refuses_what_is_not_idx(content, reason):
     with pytest.raises(PipelineError, match=reason):
-        mnist.parse_idx(content, "file")
+        idx.parse(content, "file")
 
 
 def can_cut_network() -> bool:

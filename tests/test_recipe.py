@@ -103,7 +103,7 @@ def test_broken_recipe_file_is_one_line(tmp_path, content):
         (("--recipe", "nosuch"), "unknown recipe 'nosuch'"),
         (("--set", "train.epoch=3"), "unknown key train.epoch"),
         (("--set", "image.width=28"), "image.width: 28"),
-        (("09",), "unknown step '09'"),
+        (("99",), "unknown step '99'"),
         (("04-02",), "runs backwards"),
         (("01", "--parameter", "epochs=3"), "01_data.ipynb has no parameter 'epochs'"),
     ],

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from conftest import TINY, last_line, run_script, settings
 
-from mnist_rknn import dataset, evaluation, recipe, redraw, skeletons
+from mnist_rknn import dataset, evaluation, recipe, redraw, skeletons, sources
 from mnist_rknn.errors import PipelineError
 
 CONFIG = redraw.RedrawConfig()
@@ -17,7 +17,7 @@ CONFIG = redraw.RedrawConfig()
 
 @pytest.fixture(scope="module")
 def digits(mnist_folder):
-    return dataset.load_source(recipe.load("mnist"))
+    return sources.load_source(recipe.load("mnist"))
 
 
 def test_same_seed_and_index_give_the_same_bytes_in_any_order(digits):
