@@ -77,7 +77,7 @@ def test_notebook_shows_every_mistake_as_one_line(own_data_run):
     said = "\n".join(output.get("text", "") for output in outputs)
     for mistake in ("two flags or more", "no flag set", "flags.txt lacks", "cannot be read: ",
                     "have no image", "cannot be read as pictures", "under different labels",
-                    "links or lie outside", "without annotation"):  # fmt: skip
+                    "leaves its folder", "without annotation"):  # fmt: skip
         assert mistake in said
 
 

@@ -287,7 +287,7 @@ def test_nothing_that_is_a_set_lists_the_layouts(tmp_path):
     assert "is no folder set: it wants two or more folders" in refusal("folder", tmp_path)
     with pytest.raises(PipelineError, match=r"none of the known layouts .*flags\.txt"):
         layouts.locate(tmp_path)
-    assert "neither a folder nor a zip file" in refusal("folder", tmp_path / "nowhere")
+    assert "neither a folder nor a zip or tar file" in refusal("folder", tmp_path / "nowhere")
 
 
 def test_redrawing_clothes_as_digits_is_refused(tmp_path):
