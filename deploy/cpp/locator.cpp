@@ -260,13 +260,23 @@ bool is_inside(const Piece& inner, const Piece& outer) {
          outer.right >= inner.right;
 }
 
+// Whether the inner piece keeps away from all four sides of the outer one.
+bool is_clear(const Piece& inner, const Piece& outer) {
+  return outer.top + 2 < inner.top && outer.left + 2 < inner.left &&
+         outer.bottom > inner.bottom + 2 && outer.right > inner.right + 2;
+}
+
 // Whether a piece goes around a whole digit, or around several.
 bool is_frame(size_t outer, const Pieces& pieces, int height, int width) {
   int within = 0, tall_within = 0;
-  const int64_t h = pieces[outer].height();
+  const Piece& around = pieces[outer];
+  const int64_t h = around.height();
+  const int near = 1 + std::min(height, width) / 64;
+  const bool at_border = around.top <= near || around.left <= near ||
+                         around.bottom >= height - near || around.right >= width - near;
   for (size_t i = 0; i < pieces.size(); ++i) {
-    if (i == outer || !is_inside(pieces[i], pieces[outer])) continue;
-    if (10 * pieces[i].height() >= 3 * h) return true;
+    if (i == outer || !is_inside(pieces[i], around)) continue;
+    if (10 * pieces[i].height() >= 3 * h && (at_border || is_clear(pieces[i], around))) return true;
     if (!has_shape(pieces[i], height, width)) continue;
     ++within;
     tall_within += 8 * pieces[i].height() >= h;
@@ -304,7 +314,7 @@ Pieces drop_lines(Pieces pieces, int lowest, int height, int width) {
 }
 
 bool belong(const Piece& a, const Piece& b) {
-  if (5 * a.strength() < 2 * b.strength() || 5 * b.strength() < 2 * a.strength()) return false;
+  if (2 * a.strength() < b.strength() || 2 * b.strength() < a.strength()) return false;
   // Shared; a gap is negative.
   const int64_t across = std::min(a.right, b.right) - std::max(a.left, b.left);
   const int64_t along = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
@@ -314,8 +324,8 @@ bool belong(const Piece& a, const Piece& b) {
   const int64_t smaller =
       std::min(std::max(a.height(), a.width()), std::max(b.height(), b.width()));
   const bool inside = across >= narrower && along >= std::min(a.height(), b.height());
-  const bool stacked = 3 * across >= narrower && -5 * along <= size;
-  const bool crumb = 2 * smaller <= size && -8 * across <= size && -8 * along <= size;
+  const bool stacked = 3 * across >= narrower && -10 * along <= size;
+  const bool crumb = 2 * smaller <= size && -10 * across <= size && -10 * along <= size;
   return inside || stacked || crumb;
 }
 

@@ -276,8 +276,12 @@ def drop_lines(pieces, lowest, height, width):
     inside = (t[:, None] <= t) & (l[:, None] <= l) & (b[:, None] >= b) & (r[:, None] >= r)
     np.fill_diagonal(inside, False)
     h, w = b - t, r - l
-    # Ink that goes around a whole digit, or around several, is a printed frame.
-    around = inside & (10 * h >= 3 * h[:, None])
+    # Ink that goes around a whole digit, or around several, is a printed frame. A part of a digit
+    # can lie inside the box of the others too, but it reaches their side.
+    clear = (t[:, None] + 2 < t) & (l[:, None] + 2 < l)
+    clear &= (b[:, None] > b + 2) & (r[:, None] > r + 2)
+    at_border = (np.minimum(t, l) <= near) | (b >= height - near) | (r >= width - near)
+    around = inside & (10 * h >= 3 * h[:, None]) & (clear | at_border[:, None])
     within = inside & has_shape(pieces, height, width)
     several = ((within & (8 * h >= h[:, None])).sum(axis=1) >= 2) | (within.sum(axis=1) >= 8)
     return pieces[~(around.any(axis=1) | several)]
@@ -311,10 +315,10 @@ def belong(pieces):
     extent = np.maximum(h, w)
     smaller = np.minimum(extent[:, None], extent)
     inside = (across >= np.minimum(w[:, None], w)) & (along >= np.minimum(h[:, None], h))
-    stacked = (3 * across >= np.minimum(w[:, None], w)) & (-5 * along <= size)
-    crumb = (2 * smaller <= size) & (-8 * across <= size) & (-8 * along <= size)
+    stacked = (3 * across >= np.minimum(w[:, None], w)) & (-10 * along <= size)
+    crumb = (2 * smaller <= size) & (-10 * across <= size) & (-10 * along <= size)
     strength = pieces[:, INK] // pieces[:, AREA]
-    alike = 5 * strength[:, None] >= 2 * strength
+    alike = 2 * strength[:, None] >= strength
     return (inside | stacked | crumb) & alike & alike.T
 
 
