@@ -1,0 +1,37 @@
+// The golden pack: pictures with known answers, and the log of what this board answered.
+
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace digits {
+
+struct Golden {
+  size_t images = 0, height = 0, width = 0;
+  std::string model;             // JSON text, with its quotes: it is only copied into the log
+  std::vector<uint8_t> content;  // the pictures, H x W x 3 bytes each, as the network takes them
+};
+
+// Read golden.json and images.bin. Throws std::runtime_error with one line for the user.
+Golden read_golden(const std::string& folder);
+
+// The log, JSON lines: a header, a line a picture, and `{"done": true}`. It appears under its name
+// when it is finished.
+class GoldenLog {
+ public:
+  GoldenLog(const std::string& path, const Golden& golden);
+
+  // The score is the Softmax of the dequantised logits, (logit - zero point) * scale; the zero point
+  // cancels out of it.
+  void add(size_t image, const std::vector<int8_t>& logits, float scale);
+
+  void finish();
+
+ private:
+  std::string path_, text_;
+};
+
+}  // namespace digits

@@ -1,0 +1,335 @@
+// Reads handwritten digits on the Lockzhiner Vision Module: the C++ twin of
+// deploy/python/digits.py, with the same options.
+//
+//   digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--no-viewer]
+//                [--bench N] [--golden FOLDER [--log FILE]]
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <csignal>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+#include <lockzhiner_vision_module/edit/edit.h>
+#include <lockzhiner_vision_module/vision/deep_learning/classification/paddle_clas.h>
+#include <lockzhiner_vision_module/vision/deep_learning/runtime/rknpu2_backend/rknpu2_backend.h>
+#include <memory>
+#include <opencv2/core.hpp>
+#include <opencv2/highgui.hpp>
+#include <opencv2/imgproc.hpp>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "golden.hpp"
+#include "locator.hpp"
+
+namespace {
+
+namespace vision = lockzhiner_vision_module::vision;
+using Clock = std::chrono::steady_clock;
+
+volatile std::sig_atomic_t stopped = 0;
+
+using Mistake = std::runtime_error;  // something the user can mend, in one line
+
+struct Options {
+  std::string model, labels, image, golden, log;
+  bool whole = false, viewer = true;
+  int bench = 0;
+};
+
+Options parsed(int argc, char** argv) {
+  Options options;
+  for (int i = 1; i < argc; ++i) {
+    const std::string name = argv[i];
+    const auto value = [&]() -> std::string {
+      if (i + 1 == argc) throw Mistake(name + " needs a value");
+      return argv[++i];
+    };
+    if (name == "--labels") options.labels = value();
+    else if (name == "--image") options.image = value();
+    else if (name == "--golden") options.golden = value();
+    else if (name == "--log") options.log = value();
+    else if (name == "--whole") options.whole = true;
+    else if (name == "--no-viewer") options.viewer = false;
+    else if (name == "--bench") {
+      options.bench = std::atoi(value().c_str());
+      if (options.bench < 1) throw Mistake("--bench: at least 1 frame");
+    } else if (name[0] == '-' || !options.model.empty()) {
+      throw Mistake("unknown argument " + name);
+    } else {
+      options.model = name;
+    }
+  }
+  if (options.model.empty()) {
+    throw Mistake("usage: digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--no-viewer] "
+                  "[--bench N] [--golden FOLDER [--log FILE]]");
+  }
+  if (!options.log.empty() && options.golden.empty()) throw Mistake("--log belongs to --golden");
+  return options;
+}
+
+// --- frames --------------------------------------------------------------------------
+
+// A Windows bitmap of 24 bits without compression, as BGR.
+cv::Mat read_bmp(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  if (!file) throw Mistake(path + " cannot be read");
+  const std::vector<uchar> content{std::istreambuf_iterator<char>(file), {}};
+  const auto number = [&content](size_t at, int bytes) {
+    uint32_t value = 0;
+    for (int i = 0; i < bytes; ++i) value |= static_cast<uint32_t>(content[at + i]) << (8 * i);
+    return value;
+  };
+  const Mistake refused(path + " is not a whole 24-bit BMP without compression: save it anew");
+  if (content.size() < 54 || content[0] != 'B' || content[1] != 'M') throw refused;
+  const int64_t width = static_cast<int32_t>(number(18, 4));
+  const int64_t height = static_cast<int32_t>(number(22, 4));
+  const int64_t rows = std::abs(height), stride = (width * 3 + 3) / 4 * 4;
+  if (number(28, 2) != 24 || number(30, 4) != 0 || width < 1 || rows < 1 ||
+      number(10, 4) + stride * rows > static_cast<int64_t>(content.size())) {
+    throw refused;
+  }
+  cv::Mat picture(static_cast<int>(rows), static_cast<int>(width), CV_8UC3);
+  for (int64_t y = 0; y < rows; ++y) {
+    const int64_t row = height > 0 ? rows - 1 - y : y;  // mostly from the bottom up
+    const uchar* from = content.data() + number(10, 4) + row * stride;
+    std::copy(from, from + width * 3, picture.ptr(static_cast<int>(y)));
+  }
+  return picture;
+}
+
+// The camera, or one picture again and again.
+class Frames {
+ public:
+  explicit Frames(const std::string& image) {
+    if (!image.empty()) {
+      picture_ = read_bmp(image);
+    } else if (!camera_.open(0)) {
+      throw Mistake("the camera does not open: does another program use it?");
+    }
+  }
+
+  cv::Mat read() {
+    if (!picture_.empty()) return picture_.clone();
+    cv::Mat frame;
+    if (!camera_.read(frame) || frame.empty()) {
+      throw Mistake("the camera gives no frame: is its cable in place?");
+    }
+    return frame;
+  }
+
+ private:
+  cv::VideoCapture camera_;
+  cv::Mat picture_;
+};
+
+// --- reading digits ------------------------------------------------------------------
+
+struct Digit {
+  cv::Rect box;
+  std::string name;
+  float score;
+};
+
+struct Reader {
+  vision::PaddleClas model;
+  std::vector<std::string> labels;  // empty: numbers are printed
+  bool whole = false;
+  std::vector<double> predictions;  // seconds of each `Predict`
+
+  std::string name_of(int label) const {
+    if (labels.empty()) return std::to_string(label);
+    if (label < 0 || label >= static_cast<int>(labels.size())) {
+      throw Mistake("the model answered class " + std::to_string(label) + ", but there are " +
+                    std::to_string(labels.size()) + " labels: the labels are not this model's");
+    }
+    return labels[static_cast<size_t>(label)];
+  }
+
+  std::vector<Digit> read(const cv::Mat& frame) {
+    const cv::Rect all(0, 0, frame.cols, frame.rows);
+    std::vector<Digit> found;
+    for (const cv::Rect& box : whole ? std::vector<cv::Rect>{all} : digits::locate(frame)) {
+      // A copy: whether the SDK takes a Mat whose rows are not one behind the other is not known.
+      const cv::Mat region =
+          frame(whole ? all : digits::square(box, frame.rows, frame.cols)).clone();
+      const auto start = Clock::now();
+      const auto result = model.Predict(region);
+      predictions.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+      found.push_back({box, name_of(result.label_id), static_cast<float>(result.score)});
+    }
+    return found;
+  }
+};
+
+void draw(cv::Mat& frame, const std::vector<Digit>& found) {
+  const cv::Scalar green(0, 200, 0);
+  const int thick = std::max(1, frame.rows / 240);
+  for (const Digit& digit : found) {
+    char text[64];
+    std::snprintf(text, sizeof text, "%s %.0f%%", digit.name.c_str(), 100 * digit.score);
+    cv::rectangle(frame, digit.box, green, thick);
+    cv::putText(frame, text, {digit.box.x, std::max(12, digit.box.y - 4)},
+                cv::FONT_HERSHEY_SIMPLEX, frame.rows / 800.0, green, thick);
+  }
+}
+
+std::vector<std::string> read_labels(const std::string& given, const std::string& model) {
+  const std::string folder = model.substr(0, model.rfind('/') + 1);
+  const std::string path = given.empty() ? folder + "labels.txt" : given;
+  std::ifstream file(path);
+  if (!file && !given.empty()) {
+    throw Mistake(path + " cannot be read: copy labels.txt beside the model");
+  }
+  std::vector<std::string> labels;
+  for (std::string line; std::getline(file, line);) labels.push_back(line);
+  return labels;
+}
+
+using Viewer = std::unique_ptr<lockzhiner_vision_module::edit::Edit>;
+
+// The maker's viewer. Waits until it connects, for as long as that takes.
+Viewer open_viewer(bool wanted) {
+  if (!wanted) return nullptr;
+  Viewer viewer(new lockzhiner_vision_module::edit::Edit);
+  std::puts("waiting for the viewer on the PC to connect (--no-viewer does without)");
+  std::fflush(stdout);
+  viewer->StartAndAcceptConnection();
+  return viewer;
+}
+
+// A line is printed when the answer changes, at most one a second otherwise.
+void run(Reader& reader, Frames& frames, const Viewer& viewer, bool once) {
+  std::string last = "nothing printed yet";
+  auto printed = Clock::now();
+  while (!stopped) {
+    cv::Mat frame = frames.read();
+    const std::vector<Digit> found = reader.read(frame);
+    std::string answer, line;
+    for (const Digit& digit : found) {
+      char score[32];
+      std::snprintf(score, sizeof score, " (%.2f)", digit.score);
+      answer += digit.name + "\n";
+      line += (line.empty() ? "" : " ") + digit.name + score;
+    }
+    if (viewer) {
+      draw(frame, found);
+      viewer->Print(frame);
+    }
+    if (answer != last || Clock::now() - printed >= std::chrono::seconds(1)) {
+      std::puts(line.empty() ? "no digit" : line.c_str());
+      std::fflush(stdout);
+      last = answer;
+      printed = Clock::now();
+    }
+    if (once) return;
+  }
+  std::puts("stopped");
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  const size_t half = values.size() / 2;
+  return values.size() % 2 ? values[half] : (values[half - 1] + values[half]) / 2;
+}
+
+// Frames a second of the whole call, and of `Predict` alone, as medians.
+void bench(Reader& reader, Frames& frames, const Viewer& viewer, int count) {
+  std::vector<double> calls;
+  size_t digits = 0;
+  for (int i = 0; i < count && !stopped; ++i) {
+    const auto start = Clock::now();
+    cv::Mat frame = frames.read();
+    const std::vector<Digit> found = reader.read(frame);
+    draw(frame, found);
+    calls.push_back(std::chrono::duration<double>(Clock::now() - start).count());
+    digits += found.size();
+    if (viewer) viewer->Print(frame);
+  }
+  if (calls.empty()) return;
+  const double call = median(calls);
+  std::printf("%.1f frames/s for capture, locate, classify and draw "
+              "(median of %zu: %.2f ms, %.1f digits a frame)\n",
+              1 / call, calls.size(), 1000 * call,
+              static_cast<double>(digits) / static_cast<double>(calls.size()));
+  if (reader.predictions.empty()) {
+    std::puts("predict was never called: no digit in any frame (--whole takes the whole frame)");
+    return;
+  }
+  const double single = median(reader.predictions);
+  std::printf("%.1f calls/s for predict alone (median of %zu: %.2f ms)\n", 1 / single,
+              reader.predictions.size(), 1000 * single);
+}
+
+// --- golden pack ---------------------------------------------------------------------
+
+// Classify every picture of a golden pack with the raw backend and log its INT8 logits.
+void run_golden(const std::string& model, const std::string& folder, const std::string& log) {
+  const digits::Golden golden = digits::read_golden(folder);
+  vision::RKNPU2Backend backend;
+  if (!backend.Initialize(model)) {
+    throw Mistake("the module refused " + model + ": was it built for rv1106, and copied whole?");
+  }
+  // `auto` and plain casts: the exact types of these calls are not published.
+  auto&& input = backend.GetInputTensor(0);
+  auto&& output = backend.GetOutputTensor(0);
+  const auto dims = input.GetDims();  // N, H, W, C
+  const size_t bytes = golden.height * golden.width * 3;
+  if (dims.size() != 4 || static_cast<size_t>(dims[1]) != golden.height ||
+      static_cast<size_t>(dims[2]) != golden.width || dims[3] != 3) {
+    throw Mistake("the model's input is not the golden pack's size: they are of different runs");
+  }
+  if (static_cast<size_t>(input.GetElemsBytes()) != bytes) {
+    throw Mistake("the rows of the model's input have a stride: its width must be a multiple of 16");
+  }
+  const auto* logits = (const int8_t*)output.GetData();
+  const size_t classes = static_cast<size_t>(output.GetElemsBytes());
+  if (classes == 0 || !logits) throw Mistake("the model has no INT8 output");
+
+  digits::GoldenLog lines(log, golden);
+  for (size_t i = 0; i < golden.images; ++i) {
+    const auto* picture = golden.content.data() + i * bytes;
+    std::copy(picture, picture + bytes, (uint8_t*)input.GetData());
+    if (!backend.Run()) throw Mistake("the NPU did not run the model: see dmesg");
+    lines.add(i, {logits, logits + classes}, output.GetScale());
+  }
+  lines.finish();
+  std::printf("%zu pictures, written to %s\n", golden.images, log.c_str());
+}
+
+void read_and_show(const Options& options) {
+  if (!std::ifstream(options.model)) throw Mistake("there is no model " + options.model);
+  if (!options.golden.empty()) {
+    const std::string log = options.log.empty() ? options.golden + "/cpp.jsonl" : options.log;
+    return run_golden(options.model, options.golden, log);
+  }
+  Reader reader;
+  reader.labels = read_labels(options.labels, options.model);
+  reader.whole = options.whole;
+  if (!reader.model.Initialize(options.model)) {
+    throw Mistake("the module refused " + options.model +
+                  ": was it built for rv1106, and copied whole?");
+  }
+  Frames frames(options.image);
+  const Viewer viewer = open_viewer(options.viewer);
+  if (options.bench) return bench(reader, frames, viewer, options.bench);
+  run(reader, frames, viewer, !options.image.empty());
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  std::signal(SIGINT, [](int) { stopped = 1; });
+  try {
+    read_and_show(parsed(argc, argv));
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "error: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
