@@ -6,7 +6,6 @@ the usual small tools (BusyBox has them) and its own Python; neither SFTP nor rs
 """
 
 import contextlib
-import json
 import re
 import shlex
 import subprocess
@@ -296,26 +295,34 @@ def _run(module: Module, place: str, command: str) -> bytes:
     return result.stdout
 
 
-def _bench(output: bytes, program: str) -> dict[str, float]:
-    """Frames a second that `--bench` printed as its last line, JSON."""
-    try:
-        found = json.loads(output.decode().strip().splitlines()[-1])
-        return {key: float(found[key]) for key in ("frames_per_second", "predict_per_second")}
-    except (ValueError, KeyError, IndexError, TypeError):
-        raise PipelineError(f"{program} --bench did not end in its figures: run again") from None
+def _bench(output: bytes, program: str) -> dict[str, float | None]:
+    """Frames a second that `--bench` printed: of the whole call, and of `predict` alone.
+
+    The latter is None if no digit was found.
+    """
+    said = output.decode(errors="replace")
+    frames = re.search(r"^([\d.]+) frames/s", said, re.MULTILINE)
+    predictions = re.search(r"^([\d.]+) calls/s", said, re.MULTILINE)
+    if not frames:
+        raise PipelineError(f"{program} --bench did not print its figures: run again")
+    return {
+        "frames_per_second": float(frames.group(1)),
+        "predict_per_second": float(predictions.group(1)) if predictions else None,
+    }
 
 
 def text(content: dict[str, Any], folder: Path) -> str:
     """What `board.json` holds, for people."""
     bench = content["bench"]
+    alone = bench["predict_per_second"]
+    predict = f"predict alone {alone:.1f} a second" if alone else "no digit to predict"
     return "\n".join(
         (
             f"module     runtime {content['runtime']}, driver {content['driver']}, Python "
             f"{content['python']}, kernel {content['kernel']}",
             golden.text(content["golden"]),
-            f"speed      {bench['frames_per_second']:.1f} frames/s, predict alone "
-            f"{bench['predict_per_second']:.1f} a second ({content['program']}), measured on the "
-            "module",
+            f"speed      {bench['frames_per_second']:.1f} frames/s, {predict} "
+            f"({content['program']}), measured on the module",
             f"written    {relative(folder / 'board.json')}",
         )
     )

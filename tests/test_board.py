@@ -12,13 +12,15 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
 from conftest import PROJECT, TINY, last_line, run_script, settings
 
-from mnist_rknn import board, deploy, report
+from mnist_rknn import board, deploy, inference, report
 from mnist_rknn import recipe as recipes
 from mnist_rknn.errors import PipelineError
 
@@ -52,8 +54,9 @@ class FakeModule:
             self.port = free.getsockname()[1]
         self.tool(
             "session",
-            f"export HOME={self.home} PATH={self.tools}:$PATH LD_LIBRARY_PATH={folder}/lib "
-            f"PYTHONPATH={PROJECT}/tests/sdk/python SESSION=$PPID\n"
+            f"export HOME={self.home} LD_LIBRARY_PATH={folder}/lib SESSION=$PPID "
+            f"PATH={self.tools}:{Path(sys.executable).parent}:$PATH "
+            f"PYTHONPATH={PROJECT}/tests/sdk/python\n"
             f'. {folder}/environment\ncd "$HOME"\nexec sh -c "$SSH_ORIGINAL_COMMAND"',
         )
         self.environment("")
@@ -136,8 +139,12 @@ def test_bundle_is_copied_run_and_measured(run, module):
     )  # fmt: skip
     assert "runtime 2.3.2, driver 0.9.2" in result.stdout, result.stderr
     found = json.loads((run / "board.json").read_text())
-    # The fake SDK runs the float network: its answers are near INT8's, not the same.
-    assert found["golden"]["pictures"] == 50 and found["golden"]["labels_differ"] <= 3
+    # The fake SDK runs the float network: it must differ exactly where that differs from INT8.
+    golden = np.load(run / "golden.npz")
+    image = recipes.load("smoke").image
+    answers = inference.run_onnx(run / "smoke.slim.onnx", golden["images"], image).argmax(axis=1)
+    differ = (answers != golden["logits"].argmax(axis=1)).sum()
+    assert found["golden"]["labels_differ"] == differ and found["golden"]["pictures"] == 50
     assert result.returncode == (0 if found["golden"]["match"] else 1)
     assert found["bench"]["frames_per_second"] > 0
     assert json.loads((run / "manifest.json").read_text())["board"] == found
@@ -238,5 +245,5 @@ def test_another_runtime_and_an_old_driver_are_remarked_on(run, module):
 
 
 def test_a_model_that_the_module_refuses(run, module):
-    module.environment("export FAKE_SDK_REFUSES=1")
-    assert "on the module:" in refusal(run, module)
+    (run / "deploy" / "smoke.rknn").write_bytes(b"not a model")
+    assert "on the module: the module refused smoke.rknn" in refusal(run, module)
