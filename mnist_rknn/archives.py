@@ -1,4 +1,4 @@
-"""Archives that users bring: unpacked whole or not at all, inside one folder, within limits.
+"""Archives: those that users bring unpacked safely, ours packed with the same bytes every time.
 
 Only Python's standard library is used, so this works before anything is installed.
 """
@@ -7,13 +7,13 @@ import stat
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
 
 from .errors import PipelineError
-from .files import relative, replacing_folder
+from .files import relative, replacing, replacing_folder
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_BYTES = 20 << 30  # of all files together, unpacked
@@ -173,3 +173,18 @@ def _decode(name: bytes) -> str:
         except UnicodeDecodeError:
             continue
     return name.decode("cp437")
+
+
+def pack(members: Mapping[str, Path | bytes], archive: Path) -> None:
+    """Write a zip file whose bytes depend on the names and contents of its members only.
+
+    Args:
+        members: files or contents by their names in the archive.
+        archive: replaced in one step.
+    """
+    with replacing(archive) as temporary, zipfile.ZipFile(temporary, "w") as opened:
+        for name, content in sorted(members.items()):
+            info = zipfile.ZipInfo(name)  # dated 1980-01-01
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            opened.writestr(info, content if isinstance(content, bytes) else content.read_bytes())
