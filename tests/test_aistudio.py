@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import PROJECT, TINY, run_script
+from conftest import PROJECT, run_script
 from test_mnist import can_cut_network
 
 from mnist_rknn import aistudio, archives, environment, mnist, steps
@@ -293,7 +293,7 @@ def test_run_all_with_the_network_cut_leaves_what_single_notebooks_leave(
         "import json, sys; from pathlib import Path; from mnist_rknn import runner\n"
         "runner.execute(Path('main.ipynb'), Path('executed.ipynb'), json.loads(sys.argv[1]))"
     )
-    chosen = {"model": "smoke", "changes": [*TINY, *FEW]}
+    chosen = {"model": "smoke", "changes": list(FEW)}
     run = subprocess.run(
         ["unshare", "-rn", sys.executable, "-c", code, json.dumps(chosen)],
         cwd=root,
@@ -315,7 +315,7 @@ def test_run_all_with_the_network_cut_leaves_what_single_notebooks_leave(
     )
     assert listed.stdout.count("up to date") == 7, listed.stdout + listed.stderr
     manifest = json.loads((root / "output" / "smoke" / "manifest.json").read_text())
-    assert manifest["verified"] and manifest["accuracy"]["rknn"] > 0.3
+    assert manifest["verified"] and list(manifest["accuracy"]) == ["paddle", "onnx", "slim", "rknn"]
     with zipfile.ZipFile(root / "output" / "smoke.zip") as results:
         assert {name.removeprefix("smoke/") for name in results.namelist()} == {
             "smoke.rknn", "smoke.onnx", "smoke.slim.onnx", "smoke.lockzhiner.yaml",
@@ -324,15 +324,15 @@ def test_run_all_with_the_network_cut_leaves_what_single_notebooks_leave(
     assert not (home / "external-libraries").exists(), "nothing was missing"
 
 
-# Smaller than TINY, which suffices where only the way is looked at.
+# Smaller than TINY: only the way is looked at, not how well the model reads.
 FEW = (
-    "dataset.samples.validation=200",
-    "dataset.samples.test=200",
-    "dataset.redraw.validation=50",
-    "dataset.redraw.test=50",
-    "dataset.redraw.hard=5",
-    "verify.min_accuracy=0.3",
-    "verify.max_drop=0.2",
-    "verify.min_cosine=0.5",
+    "dataset.redraw=null",
+    "dataset.samples.train=400",
+    "dataset.samples.validation=60",
+    "dataset.samples.test=60",
+    "calibration.images=20",
+    "verify.min_accuracy=0",
+    "verify.max_drop=1",
+    "verify.min_cosine=0",
     "verify.workers=1",
 )
