@@ -24,7 +24,7 @@ READY  := $(VENV)/.ready-$(TOOLKIT)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn smoke evaluate report quantstudy costs test lint lab list benchmark \
-        lock clean inputs $(STEPS)
+        aistudio lock clean inputs $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -36,6 +36,7 @@ help:
 	@echo "make quantstudy  choose the quantization on evidence     [WRITE=yes: into the recipe]"
 	@echo "make costs       what other networks would cost on this NPU"
 	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make aistudio    output/aistudio.zip: one notebook for Run All on Baidu AI Studio"
 	@echo "make list        the steps and what is up to date"
 	@echo "make test        set up and run the tests"
 	@echo "make lint        ruff, for code and notebooks"
@@ -121,6 +122,9 @@ costs: $(READY)
 
 list: $(READY)
 	@$(RUN) --list
+
+aistudio: $(READY)
+	@$(PY) scripts/aistudio.py
 
 lab: $(READY)
 	$(VENV)/bin/jupyter lab --notebook-dir=. notebooks/00_environment.ipynb
