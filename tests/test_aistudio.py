@@ -275,11 +275,11 @@ def test_own_data_set_is_imported_by_the_command(tmp_path):
 # --- the whole of it ------------------------------------------------------------------
 
 
-@pytest.mark.skipif(not can_cut_network(), reason="this machine does not allow unshare -n")
-def test_run_all_with_the_network_cut_leaves_what_single_notebooks_leave(
-    bundle, mnist_folder, tmp_path
-):
-    """In the layout of AI Studio, with MNIST attached; the packages are those of this Python."""
+def test_run_all_leaves_what_single_notebooks_leave(bundle, mnist_folder, tmp_path):
+    """In the layout of AI Studio, MNIST attached, the network cut where this machine allows it.
+
+    The packages are those of this Python: nothing is missing, so pip is not called.
+    """
     home = tmp_path / "home" / "aistudio"
     attached = home / "data" / "data12345"
     attached.mkdir(parents=True)
@@ -293,9 +293,10 @@ def test_run_all_with_the_network_cut_leaves_what_single_notebooks_leave(
         "import json, sys; from pathlib import Path; from mnist_rknn import runner\n"
         "runner.execute(Path('main.ipynb'), Path('executed.ipynb'), json.loads(sys.argv[1]))"
     )
+    cut = ["unshare", "-rn"] if can_cut_network() else []
     chosen = {"model": "smoke", "changes": list(FEW)}
     run = subprocess.run(
-        ["unshare", "-rn", sys.executable, "-c", code, json.dumps(chosen)],
+        [*cut, sys.executable, "-c", code, json.dumps(chosen)],
         cwd=root,
         env={**os.environ, "HOME": str(home)},
         capture_output=True,
