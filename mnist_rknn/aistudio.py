@@ -30,7 +30,8 @@ IMPORTED_TOO_EARLY = (
 
 def packages_folder() -> Path:
     """Where `install` puts packages: in the home, as those in the image's Python are lost at
-    a restart. One folder for each Python version, because compiled packages need it.
+    a restart (so its users say; not tried there). One folder for each Python version, because
+    compiled packages need it.
 
     `pip install --user` would be in the home too, but every project and notebook of the user
     would then get our old numpy, and a virtual environment refuses it.
