@@ -79,7 +79,9 @@ def install(log: Callable[[str], None] = print) -> None:
         measured = pins.pop("paddlepaddle")
         other = f"; this project was measured with {measured}" if version != measured else ""
         log(f"Paddle: {name} {version} is preinstalled and kept{other}")
-    if missing(pins, installed_packages(sys.path)):
+    # One that was installed before the image had one, on a CPU machine, would hide the GPU's.
+    hidden = kept and preinstalled_paddle(installed_packages([str(folder)]))
+    if hidden or missing(pins, installed_packages(sys.path)):
         wanted = missing(pins, preinstalled)
         log(f"installing {len(wanted)} packages into {folder}: minutes, and up to 2 GB")
         pip_install(wanted, folder)

@@ -4,6 +4,7 @@ import importlib.util
 import json
 import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -152,6 +153,7 @@ def test_preinstalled_gpu_paddle_is_kept_and_not_asked_of_pip(tmp_path, monkeypa
 
     def remember(names, folder):  # pip itself is tried in a real environment, see README
         asked.extend(names)
+        shutil.rmtree(folder, ignore_errors=True)
         for name in names:
             fake_distribution(folder, name, pins[name])
 
@@ -175,6 +177,9 @@ def test_preinstalled_gpu_paddle_is_kept_and_not_asked_of_pip(tmp_path, monkeypa
     asked.clear()
     aistudio.install(lines.append)
     assert not asked, "what was there was installed again"
+    fake_distribution(aistudio.packages_folder(), "paddlepaddle", pins["paddlepaddle"])
+    aistudio.install(lines.append)
+    assert asked and environment.installed_version("paddlepaddle") == "3.2.0", "the GPU is hidden"
 
 
 def test_without_paddle_it_is_installed_and_another_cpu_version_is_kept(tmp_path):
