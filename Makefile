@@ -23,8 +23,8 @@ READY  := $(VENV)/.ready-$(TOOLKIT)
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup check rknn smoke evaluate report quantstudy costs deploy board test lint lab list benchmark \
-        lock clean inputs $(STEPS)
+.PHONY: help setup check rknn smoke evaluate report quantstudy costs deploy board test lint lab list \
+        benchmark aistudio lock clean inputs $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -38,6 +38,7 @@ help:
 	@echo "make deploy      pack what goes onto the module         [CODEGEN=yes: Rockchip's demo too]"
 	@echo "make board       copy the pack there, run it, fetch the figures   HOST=10.1.1.144"
 	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make aistudio    output/aistudio.zip: one notebook for Run All on Baidu AI Studio"
 	@echo "make list        the steps and what is up to date"
 	@echo "make test        set up and run the tests"
 	@echo "make lint        ruff, for code and notebooks"
@@ -132,6 +133,9 @@ board: $(if $(HOST),deploy)
 
 list: $(READY)
 	@$(RUN) --list
+
+aistudio: $(READY)
+	@$(PY) scripts/aistudio.py
 
 lab: $(READY)
 	$(VENV)/bin/jupyter lab --notebook-dir=. notebooks/00_environment.ipynb

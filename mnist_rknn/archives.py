@@ -9,7 +9,7 @@ import struct
 import tarfile
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple
@@ -223,19 +223,16 @@ def _decode(name: bytes) -> str:
     return name.decode("cp437")
 
 
-def pack(target: Path, files: dict[str, Path]) -> None:
-    """Write a zip whose bytes depend on nothing but the files' names and contents.
+def pack(members: Mapping[str, Path | bytes], archive: Path) -> None:
+    """Write a zip file whose bytes depend on the names and contents of its members only.
 
     Args:
-        files: what goes in, by its name inside the zip. Owners, times and permissions of the
-            files are not taken over.
+        members: files or contents by their names in the archive.
+        archive: replaced in one step.
     """
-    with (
-        replacing(target) as temporary,
-        zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as opened,
-    ):
-        for name in sorted(files):
-            entry = zipfile.ZipInfo(name, date_time=(1980, 1, 1, 0, 0, 0))
-            entry.compress_type = zipfile.ZIP_DEFLATED
-            entry.external_attr = (stat.S_IFREG | 0o644) << 16
-            opened.writestr(entry, files[name].read_bytes())
+    with replacing(archive) as temporary, zipfile.ZipFile(temporary, "w") as opened:
+        for name, content in sorted(members.items()):
+            info = zipfile.ZipInfo(name)  # dated 1980-01-01
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.create_system, info.external_attr = 3, (stat.S_IFREG | 0o644) << 16
+            opened.writestr(info, content if isinstance(content, bytes) else content.read_bytes())

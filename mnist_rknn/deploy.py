@@ -71,7 +71,7 @@ def build(recipe: Recipe, folder: Path, codegen: bool = False) -> Path:
     path = folder / "deploy.zip"
     top = f"{recipe.name}-deploy"
     archives.pack(
-        path, {f"{top}/{found.relative_to(target).as_posix()}": found for found in files(target)}
+        {f"{top}/{found.relative_to(target).as_posix()}": found for found in files(target)}, path
     )
     return path
 

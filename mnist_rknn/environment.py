@@ -20,6 +20,8 @@ from typing import NamedTuple
 PYTHONS = ((3, 10), (3, 11))
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
 RUN_GB = 2.0  # what the default recipe writes: 1.6 GB of pictures, and models
+BUILDS = {"paddlepaddle": ("paddlepaddle", "paddlepaddle-gpu")}  # one package, two builds
+KEPT_PADDLE = "MNIST_RKNN_KEPT_PADDLE"  # version of a preinstalled Paddle, as on AI Studio
 
 
 class Check(NamedTuple):
@@ -124,6 +126,22 @@ def pinned_packages() -> dict[str, str]:
     return pins
 
 
+def installed_version(package: str) -> str:
+    """Version of an installed package; Paddle's GPU build counts as `paddlepaddle`.
+
+    Raises:
+        importlib.metadata.PackageNotFoundError: it is not installed.
+    """
+    from importlib import metadata
+
+    for name in BUILDS.get(package, (package,)):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    raise metadata.PackageNotFoundError(package)
+
+
 def check_packages() -> Check:
     """Every pinned package, as requirements.txt has it."""
     from importlib import metadata
@@ -132,13 +150,15 @@ def check_packages() -> Check:
     wrong, kept = [], []
     for name, wanted in pins.items():
         try:
-            installed = metadata.version(name)
+            installed = installed_version(name)
         except metadata.PackageNotFoundError:
-            if name == "paddlepaddle" and _has("paddlepaddle-gpu"):
-                kept.append("paddlepaddle-gpu")
-                continue
             installed = "missing"
         if installed == wanted:
+            continue
+        if name == "paddlepaddle" and (
+            _has_gpu_build() or installed == os.environ.get(KEPT_PADDLE)
+        ):
+            kept.append(f"preinstalled Paddle {installed}")
             continue
         if name == "rknn-toolkit2" and installed == "2.5.0":
             kept.append("rknn-toolkit2 2.5.0")
@@ -151,11 +171,11 @@ def check_packages() -> Check:
     return Check("packages", "OK", f"{len(pins)} packages as in requirements.txt{extra}")
 
 
-def _has(package: str) -> bool:
+def _has_gpu_build() -> bool:
     from importlib import metadata
 
     try:
-        metadata.version(package)
+        metadata.version("paddlepaddle-gpu")
     except metadata.PackageNotFoundError:
         return False
     return True

@@ -1,11 +1,11 @@
 """`manifest.json`: everything about a run that somebody else needs to trust the model."""
 
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from . import recipe as recipes
 from . import rknn_file, steps
+from .environment import installed_version
 from .files import read_json, relative, sha256, write_json
 from .recipe import Recipe
 
@@ -107,7 +107,7 @@ def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
             }
             for path in artifact_files(recipe, folder)
         },
-        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "packages": {name: installed_version(name) for name in PACKAGES},
         "target": {
             "platform": recipe.rknn.target_platform,
             "toolkit": file.toolkit,

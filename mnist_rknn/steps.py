@@ -14,11 +14,11 @@ import os
 import platform
 import time
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from . import recipe as recipes
+from .environment import installed_version
 from .errors import PipelineError
 from .files import PROJECT, FolderLock, fingerprint, read_json, relative, sha256, write_json
 from .recipe import Recipe
@@ -231,7 +231,7 @@ def dependencies(step: Step, recipe: Recipe) -> dict[str, Any]:
         "data": own and fingerprint(PROJECT / Path(own).expanduser()),
         "notebook": notebook_digest(NOTEBOOKS / f"{step.name}.ipynb"),
         "modules": {name: sha256(Path(__file__).parent / name) for name in step.modules},
-        "packages": {name: metadata.version(name) for name in step.packages},
+        "packages": {name: installed_version(name) for name in step.packages},
         "python": platform.python_version(),
     }
 
@@ -328,6 +328,8 @@ class Run:
         PipelineError: the recipe cannot work, an input is missing, or the folder is locked.
     """
 
+    _locks: dict[Path, FolderLock] = {}  # by folder, of the last runs of this process
+
     def __init__(
         self,
         step: str,
@@ -345,7 +347,11 @@ class Run:
                 )
                 raise PipelineError(f"{relative(source)} is missing: run {writer.name} first")
         self.folder.mkdir(parents=True, exist_ok=True)
+        # A notebook that failed and is run again in the same kernel does not wait for itself.
+        if unfinished := self._locks.pop(self.folder, None):
+            unfinished.release()
         self._lock = FolderLock(self.folder, self.step.name).acquire()
+        self._locks[self.folder] = self._lock
         refresh(self.step, self.recipe, self.folder)
         record_file(self.step, self.folder).unlink(missing_ok=True)
         # A script counts from before the kernel's start; by hand it is from here.
@@ -406,4 +412,4 @@ def results(step: str, folder: Path) -> dict[str, Any]:
 
 def versions(*packages: str) -> str:
     """Installed versions, a line a package."""
-    return "\n".join(f"{package} {metadata.version(package)}" for package in packages)
+    return "\n".join(f"{package} {installed_version(package)}" for package in packages)

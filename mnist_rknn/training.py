@@ -30,7 +30,7 @@ from .recipe import Recipe
 
 T = TypeVar("T")
 
-LAUNCHER = Path(__file__).parent / "paddleclas_launcher"
+LAUNCHER = Path(__file__).resolve().parent / "paddleclas_launcher"
 CACHE = PROJECT / "output" / ".paddlex"  # PaddleX would write into the user's home
 STATE = ".unfinished.json"  # what a training in progress depends on
 CHECKOUT_VARIABLE = "PADDLE_PDX_PADDLECLAS_PATH"

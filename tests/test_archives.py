@@ -199,10 +199,10 @@ def test_a_packed_archive_has_the_same_bytes_whatever_the_files_times(tmp_path):
     (tmp_path / "a").write_text("1")
     (tmp_path / "数").write_text("2")
     files = {"x/a": tmp_path / "a", "x/数": tmp_path / "数"}
-    archives.pack(tmp_path / "1.zip", files)
+    archives.pack(files, tmp_path / "1.zip")
     (tmp_path / "a").touch()
     (tmp_path / "a").chmod(0o600)
-    archives.pack(tmp_path / "2.zip", dict(reversed(files.items())))
+    archives.pack(dict(reversed(files.items())), tmp_path / "2.zip")
     assert (tmp_path / "1.zip").read_bytes() == (tmp_path / "2.zip").read_bytes()
     archives.unpack(tmp_path / "1.zip", tmp_path / "out")
     assert files_of(tmp_path / "out") == {"x/a": b"1", "x/数": b"2"}

@@ -140,6 +140,16 @@ def test_second_run_of_a_recipe_says_who_holds_the_lock(finished):
     assert f"is in use by process {os.getpid()} (01_data by a test, since " in last_line(result)
 
 
+def test_notebook_that_failed_can_be_run_again_in_the_same_kernel(tmp_path):
+    for _ in range(2):
+        run = steps.Run("00_environment", "smoke", str(tmp_path))
+    with pytest.raises(PipelineError, match="is in use by process"):
+        FolderLock(run.folder, "another program").acquire()
+    (run.folder / "environment.json").write_text("[]")
+    run.finish()
+    FolderLock(run.folder, "another program").acquire().release()
+
+
 def test_lock_is_gone_with_its_holder_even_after_kill(tmp_path):
     code = (
         f"import sys, time; sys.path.insert(0, {str(PROJECT)!r})\n"

@@ -49,6 +49,17 @@ def test_wheel_is_the_fallback(monkeypatch):
     assert engine.kind == "wheel" and (engine.root / "ppcls" / "engine").is_dir()
 
 
+def test_second_training_in_a_kernel_does_not_take_our_launcher_for_a_checkout(monkeypatch):
+    """The notebooks reach the package by "..", and the first training has set the variable."""
+    monkeypatch.setenv(training.CHECKOUT_VARIABLE, str(training.LAUNCHER))
+    code = "import sys; sys.path.insert(0, '..'); from mnist_rknn import training; "
+    result = subprocess.run(
+        [sys.executable, "-c", code + "print(training.find_engine().kind)"],
+        cwd=PROJECT / "notebooks", capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert result.stdout == "wheel\n", result.stderr
+
+
 def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path):
     """A checkout's own tool runs, and finds DigitNet in ppcls.arch."""
     wheel = training.find_engine().root

@@ -1,0 +1,188 @@
+#!/usr/bin/env python
+"""Build output/aistudio.zip: the project for Baidu AI Studio, with one notebook for "Run All".
+
+`main.ipynb` in it is made here, from scripts/main.template.ipynb and the numbered notebooks.
+"""
+
+import argparse
+import ast
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+import nbformat
+from nbformat import NotebookNode
+
+from mnist_rknn import archives, steps
+from mnist_rknn.errors import PipelineError
+from mnist_rknn.files import PROJECT, relative, sha256
+
+TEMPLATE = Path(__file__).with_name("main.template.ipynb")
+TOP = "mnist-rknn"  # the folder in the zip file
+FOLDERS = ("mnist_rknn", "notebooks", "scripts", "configs", "deploy", "docs")
+FILES = ("requirements.txt", "requirements.in", "LICENSE", "README.md", "data/README.md")
+LEFT_OUT = re.compile(r"(^|/)(__pycache__|\..*|.*\.pyc)(/|$)")  # caches and hidden files
+
+# What a numbered notebook says for itself, and main.ipynb once for all.
+PARAMETERS = {"recipe", "output", "overrides"}
+FROM_CONFIGURATION = "recipe, output, overrides = RECIPE, OUTPUT, CHANGES"
+IMPORT_PATH = """import sys
+
+sys.path.insert(0, "..")  # the project's own package, mnist_rknn
+
+"""
+ABOUT_PARAMETERS = "The next cell holds the *parameters*."  # how a cell of 00 begins
+NEXT = re.compile(r"\n\n\*\*Next:\*\* .*\Z")
+WORDS = {
+    "`overrides = ": "`changes = ",
+    "in the parameters cell and run from the top": "in the configuration cell and Run All",
+}
+LINK = re.compile(r"\]\((\d\d_\w+\.ipynb)\)")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=PROJECT / "output" / "aistudio.zip")
+    arguments = parser.parse_args()
+    try:
+        archives.pack(members(), arguments.output)
+    except PipelineError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    size = arguments.output.stat().st_size
+    print(f"{relative(arguments.output)}  {size / 1024:,.1f} KB  sha256 {sha256(arguments.output)}")
+    return 0
+
+
+def members() -> dict[str, Path | bytes]:
+    """Files of the zip by their names in it; notebooks without what running them left."""
+    files = [PROJECT / name for name in FILES]
+    for folder in FOLDERS:
+        files += [path for path in (PROJECT / folder).rglob("*") if path.is_file()]
+    chosen: dict[str, Path | bytes] = {}
+    for path in files:
+        name = path.relative_to(PROJECT).as_posix()
+        if not LEFT_OUT.search(name):
+            notebook = path.suffix == ".ipynb"
+            chosen[f"{TOP}/{name}"] = to_bytes(without_outputs(read(path))) if notebook else path
+    chosen[f"{TOP}/main.ipynb"] = to_bytes(combine(read(TEMPLATE), numbered_notebooks()))
+    return chosen
+
+
+def numbered_notebooks() -> dict[str, NotebookNode]:
+    """The notebooks on the way to a model, by name."""
+    chosen = [step.name for step in steps.STEPS if not step.extra]
+    return {name: read(steps.NOTEBOOKS / f"{name}.ipynb") for name in chosen}
+
+
+def read(path: Path) -> NotebookNode:
+    """A notebook of the project."""
+    try:
+        return nbformat.read(path, as_version=4)
+    except (OSError, nbformat.reader.NotJSONError, nbformat.ValidationError) as error:
+        raise PipelineError(f"{relative(path)} cannot be read ({error}): get it back") from None
+
+
+def without_outputs(notebook: NotebookNode) -> NotebookNode:
+    """The notebook as if it had never been run."""
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return notebook
+
+
+def to_bytes(notebook: NotebookNode) -> bytes:
+    return (nbformat.writes(notebook) + "\n").encode()
+
+
+def combine(template: NotebookNode, notebooks: dict[str, NotebookNode]) -> NotebookNode:
+    """The notebook for "Run All".
+
+    Args:
+        template: with a cell `<!-- steps -->`, where the notebooks go, and the marks `first`,
+            `last` and `extras` in its text.
+        notebooks: by name, in their order.
+
+    Raises:
+        PipelineError: a text that is to be replaced is not there.
+    """
+    names = list(notebooks)
+    for text in (ABOUT_PARAMETERS, *WORDS):
+        if not any(text in cell.source for book in notebooks.values() for cell in book.cells):
+            raise PipelineError(f"no notebook has the text {text!r} any more, which is replaced")
+    extras = "\n".join(
+        f"- `{step.name}`: {step.title} ([notebook](notebooks/{step.name}.ipynb))"
+        for step in steps.STEPS
+        if step.extra
+    )
+    marks = {"first": names[0][:2], "last": names[-1][:2], "steps": "", "extras": extras}
+    combined = nbformat.v4.new_notebook(metadata=template.metadata)
+    for cell in template.cells:
+        if cell.source == "<!-- steps -->":
+            del marks["steps"]
+            for name, notebook in notebooks.items():
+                combined.cells += adapted(name, notebook, last=name == names[-1])
+            continue
+        for mark in [mark for mark in marks if f"<!-- {mark} -->" in cell.source]:
+            cell.source = cell.source.replace(f"<!-- {mark} -->", marks.pop(mark))
+        combined.cells.append(cell)
+    if marks:
+        raise PipelineError(f"{TEMPLATE.name} has lost its mark <!-- {next(iter(marks))} -->")
+    nbformat.validate(combined)
+    return combined
+
+
+def adapted(name: str, notebook: NotebookNode, last: bool) -> list[NotebookNode]:
+    """Cells of a numbered notebook as a part of main.ipynb, a heading level lower."""
+    cells = [cell for cell in without_outputs(notebook).cells if not is_about_parameters(cell)]
+    parameters = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
+    if len(parameters) != 1:
+        raise PipelineError(f"{name}: one cell must be tagged `parameters`, not {len(parameters)}")
+    if assigned(parameters[0].source) != PARAMETERS:
+        raise PipelineError(f"{name}: its parameters must be {', '.join(sorted(PARAMETERS))}")
+    parameters[0].source = FROM_CONFIGURATION
+    del parameters[0].metadata["tags"]
+
+    replace_once(name, cells, IMPORT_PATH, "")
+    text = [cell for cell in cells if cell.cell_type == "markdown"]
+    if not last:
+        text[-1].source, found = NEXT.subn("", text[-1].source)
+        if not found:
+            raise PipelineError(f"{name}: its last text must end with a paragraph **Next:**")
+    for cell in text:
+        cell.source = re.sub(r"^(#+ )", r"#\1", cell.source, flags=re.MULTILINE)
+        cell.source = LINK.sub(r"](notebooks/\1)", cell.source)
+        for old, new in WORDS.items():
+            cell.source = cell.source.replace(old, new)
+    for cell in cells:
+        cell.id = f"{name[:2]}-{cell.id}"
+    return cells
+
+
+def is_about_parameters(cell: NotebookNode) -> bool:
+    return cell.cell_type == "markdown" and cell.source.startswith(ABOUT_PARAMETERS)
+
+
+def assigned(source: str) -> set[str]:
+    """Names that the plain assignments of some code give values to."""
+    return {
+        target.id
+        for statement in ast.parse(source).body
+        if isinstance(statement, ast.Assign)
+        for target in statement.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def replace_once(name: str, cells: list[NotebookNode], old: str, new: str) -> None:
+    """Replace a text that must stand in exactly one of the cells, and once in it."""
+    holding = [cell for cell in cells if old in cell.source]
+    if len(holding) != 1 or holding[0].source.count(old) != 1:
+        raise PipelineError(f"{name}: must have once the text {old.strip()!r}, which is replaced")
+    holding[0].source = holding[0].source.replace(old, new)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
