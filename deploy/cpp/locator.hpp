@@ -13,7 +13,7 @@ namespace digits {
 // Boxes of the digits in a frame, in pixels of the frame, in reading order: lines from the top,
 // each from the left.
 //
-// Digits are found from about 6 % of the frame's height up, dark on light or, in a dark frame,
+// Digits are found from about 7 % of the frame's height up, dark on light or, in a dark frame,
 // light on dark.
 //
 // frame: CV_8UC3, BGR.

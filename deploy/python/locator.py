@@ -30,7 +30,7 @@ TOP, LEFT, BOTTOM, RIGHT, AREA, INK, RUNS = range(7)
 def locate(frame):
     """Boxes of the digits in a frame.
 
-    Digits are found from about 6 % of the frame's height up, dark on light or, in a dark frame,
+    Digits are found from about 7 % of the frame's height up, dark on light or, in a dark frame,
     light on dark.
 
     Args:
