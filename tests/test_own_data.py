@@ -7,6 +7,7 @@ their own pictures: dataset, calibration, conversion.
 
 import json
 import shutil
+import warnings
 
 import nbformat
 import numpy as np
@@ -17,7 +18,10 @@ from own_sets import folder_set, idx_set, labelme_set, paddlex_set
 from mnist_rknn import (
     calibration,
     dataset,
+    fonts,
     importing,
+    metrics,
+    plots,
     preflight,
     recipe,
     rknn_file,
@@ -231,8 +235,6 @@ def test_rendered_set_is_the_same_for_a_seed_and_spares_other_folders(tmp_path):
 
 
 def test_plots_and_figures_take_two_classes_or_fifty(tmp_path):
-    from mnist_rknn import metrics, plots
-
     plots.use_style()
     for classes in (2, 50):
         labels = [f"a long class name {number}" for number in range(classes)]
@@ -269,3 +271,13 @@ def test_refused_set_stops_the_run_with_one_line(tmp_path):
     assert result.returncode == 1
     assert "under different labels" in last_line(result) and "Traceback" not in result.stderr
     assert not (tmp_path / "run" / "dataset").exists()
+
+
+@pytest.mark.skipif(fonts.cjk_font() is None, reason="no font with Chinese characters installed")
+def test_chinese_class_names_are_drawn_and_not_boxes(tmp_path):
+    plots.use_style()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of a missing glyph
+        plots.class_balance({"train": np.array([0, 1])}, ["圆形", "cat"]).savefig(
+            tmp_path / "a.png"
+        )
