@@ -23,6 +23,7 @@ from mnist_rknn import (
     metrics,
     plots,
     preflight,
+    quantstudy,
     recipe,
     rknn_file,
     rknn_toolkit,
@@ -30,6 +31,7 @@ from mnist_rknn import (
     sources,
 )
 from mnist_rknn.__main__ import main
+from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 
 OPEN = ("verify.min_accuracy=0.0", "verify.max_drop=1.0", "verify.min_cosine=-1.0")
@@ -135,6 +137,21 @@ def test_folder_and_idx_sets_go_to_a_model(paddlex_run, tmp_path, kind, make):
     file = rknn_file.read(tmp_path / "own.rknn")
     rknn_file.require_deployable(file, "rv1106", [1, 3, 32, 32], image.mean, image.std, custom)
     assert sha256(tmp_path / "own.rknn") != sha256(paddlex_run / "mnist_plain.rknn")
+
+
+def test_study_leaves_out_lists_that_a_small_set_cannot_give(paddlex_run):
+    wanted = recipe.load("mnist_plain", own("paddlex", paddlex_run.parent / "my set"))
+    cells = [
+        quantstudy.Cell("normal", "channel", 500, 1),
+        quantstudy.Cell("normal", "channel", 20, 1),
+        quantstudy.Cell("normal", "channel", 100, 1, "one class"),
+    ]
+    rows = quantstudy.run(wanted, paddlex_run, cells, pictures=10, workers=1)
+    assert [(row["images"], row["calibration"]) for row in rows] == [
+        (20, "balanced"), (60, "one class"),
+    ]  # fmt: skip
+    with pytest.raises(PipelineError, match="longer than the 60 pictures that 3 classes"):
+        quantstudy.run(wanted, paddlex_run, cells[:1], pictures=10)
 
 
 # --- import ---------------------------------------------------------------------------
