@@ -35,10 +35,13 @@ def fingerprint(path: Path) -> str | None:
     if not path.exists():
         return None
     digest = hashlib.sha256()
-    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
-    for file in files:
-        state = file.stat()
-        digest.update(f"{file.relative_to(path)}|{state.st_size}|{state.st_mtime_ns}\n".encode())
+    root = os.fspath(path)
+    for place, folders, names in os.walk(root) if path.is_dir() else [(root, [], [""])]:
+        folders.sort()
+        for name in sorted(names):
+            state = os.lstat(f"{place}/{name}" if name else place)  # a link may lead nowhere
+            line = f"{place[len(root) :]}/{name}|{state.st_size}|{state.st_mtime_ns}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
 
 

@@ -1,5 +1,6 @@
 """A font for plots, and one with Chinese characters if the machine has any."""
 
+import contextlib
 from pathlib import Path
 
 # Families that draw Chinese, as Linux distributions, Windows (through WSL) and AI Studio
@@ -23,8 +24,18 @@ def cjk_font() -> Path | None:
     """File of an installed font that draws Chinese, or None."""
     from matplotlib import font_manager
 
-    by_name = {font.name: Path(font.fname) for font in font_manager.fontManager.ttflist}
-    return next((by_name[family] for family in CJK_FAMILIES if family in by_name), None)
+    def known() -> Path | None:
+        by_name = {font.name: Path(font.fname) for font in font_manager.fontManager.ttflist}
+        return next((by_name[family] for family in CJK_FAMILIES if family in by_name), None)
+
+    found = known()
+    if found is None:  # matplotlib keeps a list of fonts, and never looks for new ones
+        listed = {font.fname for font in font_manager.fontManager.ttflist}
+        for file in set(font_manager.findSystemFonts()) - listed:
+            with contextlib.suppress(OSError, RuntimeError, ValueError):
+                font_manager.fontManager.addfont(file)
+        found = known()
+    return found
 
 
 def any_font() -> Path:

@@ -47,7 +47,7 @@ def decode(content: bytes) -> np.ndarray:
                 opened.load()
                 return _eight_bit(ImageOps.exif_transpose(opened))
     except UnidentifiedImageError:
-        raise ValueError("not a picture") from None
+        raise ValueError("no known format") from None
     except Image.DecompressionBombError:
         raise ValueError("far too many pixels") from None
     except Exception as error:  # the decoders answer damaged bytes with nearly any exception

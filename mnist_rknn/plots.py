@@ -38,7 +38,7 @@ def use_style() -> None:
         from matplotlib import font_manager
 
         family = font_manager.FontProperties(fname=str(font)).get_name()
-        plt.rcParams["font.sans-serif"] = ["DejaVu Sans", family]
+        plt.rcParams["font.family"] = ["DejaVu Sans", family]  # the first that has a glyph
 
 
 def _finished(figure: Figure) -> Figure:

@@ -7,6 +7,7 @@ their own pictures: dataset, calibration, conversion.
 
 import json
 import shutil
+import warnings
 
 import nbformat
 import numpy as np
@@ -17,8 +18,12 @@ from own_sets import folder_set, idx_set, labelme_set, paddlex_set
 from mnist_rknn import (
     calibration,
     dataset,
+    fonts,
     importing,
+    metrics,
+    plots,
     preflight,
+    quantstudy,
     recipe,
     rknn_file,
     rknn_toolkit,
@@ -26,6 +31,7 @@ from mnist_rknn import (
     sources,
 )
 from mnist_rknn.__main__ import main
+from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 
 OPEN = ("verify.min_accuracy=0.0", "verify.max_drop=1.0", "verify.min_cosine=-1.0")
@@ -133,6 +139,21 @@ def test_folder_and_idx_sets_go_to_a_model(paddlex_run, tmp_path, kind, make):
     assert sha256(tmp_path / "own.rknn") != sha256(paddlex_run / "mnist_plain.rknn")
 
 
+def test_study_leaves_out_lists_that_a_small_set_cannot_give(paddlex_run):
+    wanted = recipe.load("mnist_plain", own("paddlex", paddlex_run.parent / "my set"))
+    cells = [
+        quantstudy.Cell("normal", "channel", 500, 1),
+        quantstudy.Cell("normal", "channel", 20, 1),
+        quantstudy.Cell("normal", "channel", 100, 1, "one class"),
+    ]
+    rows = quantstudy.run(wanted, paddlex_run, cells, pictures=10, workers=1)
+    assert [(row["images"], row["calibration"]) for row in rows] == [
+        (20, "balanced"), (60, "one class"),
+    ]  # fmt: skip
+    with pytest.raises(PipelineError, match="longer than the 60 pictures that 3 classes"):
+        quantstudy.run(wanted, paddlex_run, cells[:1], pictures=10)
+
+
 # --- import ---------------------------------------------------------------------------
 
 
@@ -231,8 +252,6 @@ def test_rendered_set_is_the_same_for_a_seed_and_spares_other_folders(tmp_path):
 
 
 def test_plots_and_figures_take_two_classes_or_fifty(tmp_path):
-    from mnist_rknn import metrics, plots
-
     plots.use_style()
     for classes in (2, 50):
         labels = [f"a long class name {number}" for number in range(classes)]
@@ -269,3 +288,13 @@ def test_refused_set_stops_the_run_with_one_line(tmp_path):
     assert result.returncode == 1
     assert "under different labels" in last_line(result) and "Traceback" not in result.stderr
     assert not (tmp_path / "run" / "dataset").exists()
+
+
+@pytest.mark.skipif(fonts.cjk_font() is None, reason="no font with Chinese characters installed")
+def test_chinese_class_names_are_drawn_and_not_boxes(tmp_path):
+    plots.use_style()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # matplotlib warns of a missing glyph
+        plots.class_balance({"train": np.array([0, 1])}, ["圆形", "cat"]).savefig(
+            tmp_path / "a.png"
+        )

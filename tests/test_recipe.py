@@ -38,7 +38,7 @@ IMPOSSIBLE = {
     "train.warmup_epochs=99": "less than train.epochs",
     "train.batch_size=33": "make it a multiple",
     "train.device=cuda": "use auto, cpu, gpu",
-    "dataset.kind=cifar": "'mnist'",
+    "dataset.kind=cifar": "'mnist', 'idx', 'folder', 'labelme' or 'paddlex'",
     "seed=1.5": "valid integer",
 }
 

@@ -239,7 +239,10 @@ def test_evaluate_reports_groups_with_intervals_and_pictures(tiny_run, album):
             "line 2: x.png is not there",
         ),
         (lambda f: (f / "index.csv").write_text("file,label\nx.png,ten\n"), "has no class 'ten'"),
-        (lambda f: (f / "数字 3.png").write_bytes(b"no picture"), "is not a picture"),
+        (
+            lambda f: (f / "数字 3.png").write_bytes(b"no picture"),
+            "cannot be read as a picture: no known format",
+        ),
     ],
 )
 def test_evaluate_names_what_is_wrong_with_a_folder(tiny_run, album, damage, expected):
