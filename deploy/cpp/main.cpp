@@ -117,9 +117,8 @@ class Frames {
   cv::Mat read() {
     if (!picture_.empty()) return picture_.clone();
     cv::Mat frame;
-    if (!camera_.read(frame) || frame.empty()) {
-      throw Mistake("the camera gives no frame: is its cable in place?");
-    }
+    camera_ >> frame;  // opencv-mobile's VideoCapture has no read()
+    if (frame.empty()) throw Mistake("the camera gives no frame: is its cable in place?");
     return frame;
   }
 
