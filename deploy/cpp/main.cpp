@@ -287,8 +287,11 @@ void run_golden(const std::string& model, const std::string& folder, const std::
     throw Mistake("the rows of the model's input have a stride: its width must be a multiple of 16");
   }
   const auto* logits = (const int8_t*)output.GetData();
-  const size_t classes = static_cast<size_t>(output.GetElemsBytes());
-  if (classes == 0 || !logits) throw Mistake("the model has no INT8 output");
+  size_t classes = 1;  // by the shape: the memory behind it may be padded
+  for (const auto side : output.GetDims()) classes *= static_cast<size_t>(side);
+  if (!logits || classes > static_cast<size_t>(output.GetElemsBytes())) {
+    throw Mistake("the model has no INT8 output");
+  }
 
   digits::GoldenLog lines(log, golden);
   for (size_t i = 0; i < golden.images; ++i) {
