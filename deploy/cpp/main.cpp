@@ -117,9 +117,8 @@ class Frames {
   cv::Mat read() {
     if (!picture_.empty()) return picture_.clone();
     cv::Mat frame;
-    if (!camera_.read(frame) || frame.empty()) {
-      throw Mistake("the camera gives no frame: is its cable in place?");
-    }
+    camera_ >> frame;  // opencv-mobile's VideoCapture has no read()
+    if (frame.empty()) throw Mistake("the camera gives no frame: is its cable in place?");
     return frame;
   }
 
@@ -288,8 +287,11 @@ void run_golden(const std::string& model, const std::string& folder, const std::
     throw Mistake("the rows of the model's input have a stride: its width must be a multiple of 16");
   }
   const auto* logits = (const int8_t*)output.GetData();
-  const size_t classes = static_cast<size_t>(output.GetElemsBytes());
-  if (classes == 0 || !logits) throw Mistake("the model has no INT8 output");
+  size_t classes = 1;  // by the shape: the memory behind it may be padded
+  for (const auto side : output.GetDims()) classes *= static_cast<size_t>(side);
+  if (!logits || classes > static_cast<size_t>(output.GetElemsBytes())) {
+    throw Mistake("the model has no INT8 output");
+  }
 
   digits::GoldenLog lines(log, golden);
   for (size_t i = 0; i < golden.images; ++i) {

@@ -24,7 +24,7 @@ uint32_t setting(const char* name, uint32_t otherwise) {
 }
 
 uint8_t pixels[48 * 64 * 3];
-int8_t logits[10];
+int8_t logits[16];  // ten, padded
 const lockzhiner_vision_module::vision::RKNNTensor input, output;
 
 }  // namespace
