@@ -224,8 +224,8 @@ dataset:
 image:  # pictures are {median} (median); they are squeezed to this as a whole
   height: {height}
   width: {width}  # a multiple of 16: the NPU reads rows in steps of 16 pixels
-  color_order: rgb
-  mean: [127.5, 127.5, 127.5]  # the same for all channels: nothing to mix up on the board
+  color_order: rgb  # as trained; the module's frames are BGR: the golden pack shows a mix-up
+  mean: [127.5, 127.5, 127.5]  # the same for all channels: their order does not matter here
   std: [127.5, 127.5, 127.5]
 
 model:
