@@ -142,6 +142,8 @@ def test_ctrl_c_ends_python_cleanly(page, model):
         stderr=subprocess.PIPE,
         text=True,
         env=environment(FAKE_SDK_FRAME=str(page / "frame.npy")),
+        # A shell's background job, and so these tests in one, has the signal switched off.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     process.stdout.readline()
     process.send_signal(signal.SIGINT)
