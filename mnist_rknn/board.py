@@ -20,7 +20,6 @@ from .files import read_json, relative, replacing, sha256, write_json
 from .recipe import Recipe
 
 BENCH = 100  # calls
-DRIVER_SEEN = (0, 9, 2)  # with runtime 2.3.2, on this module (rknn-toolkit2 issue 557)
 _SECONDS = 300  # for one command on the module
 
 # Where the module's image keeps its runtime is not documented; these are the usual places.
@@ -151,7 +150,7 @@ def measure(
     place = f"{deploy.FOLDER}/{recipe.name}"
     with connected(host, config) as module:
         versions = probe(module)
-        for remark in check_versions(versions, target["target"]["toolkit"]):
+        for remark in check_versions(versions, target):
             say(f"remark     {remark}")
         copied = copy(module, bundle, place)
         say(f"copied     {len(copied)} changed files to {module.host}:{place}")
@@ -196,11 +195,12 @@ def probe(module: Module) -> dict[str, str | None]:
     }
 
 
-def check_versions(versions: dict[str, str | None], toolkit: str) -> list[str]:
+def check_versions(versions: dict[str, str | None], target: dict[str, Any]) -> list[str]:
     """Remarks on a module's versions, a sentence each.
 
     Args:
-        toolkit: version of rknn-toolkit2 that made the model.
+        versions: result of `probe`.
+        target: the bundle's `manifest.json`.
 
     Raises:
         PipelineError: no Python, or a runtime older than the toolkit.
@@ -209,6 +209,7 @@ def check_versions(versions: dict[str, str | None], toolkit: str) -> list[str]:
         raise PipelineError("the module has no python3: flash the maker's image")
     remarks = []
     runtime, driver = versions["runtime"], versions["driver"]
+    toolkit, seen = target["target"]["toolkit"], target["seen_on_the_module"]
     if runtime is None:
         remarks.append("the version of librknnmrt was not found: a refusal may come from there")
     elif _numbers(runtime) < _numbers(toolkit):
@@ -220,10 +221,9 @@ def check_versions(versions: dict[str, str | None], toolkit: str) -> list[str]:
         remarks.append(f"the module's runtime is {runtime}, the model was made by {toolkit}")
     if driver is None:
         remarks.append("the version of the NPU driver was not found")
-    elif _numbers(driver) < DRIVER_SEEN:
+    elif _numbers(driver) < _numbers(seen["driver"]):
         remarks.append(
-            f"the NPU driver is {driver}; the oldest seen to work with runtime 2.3.2 is "
-            f"{'.'.join(map(str, DRIVER_SEEN))}"
+            f"the NPU driver is {driver}; with runtime {seen['runtime']} {seen['driver']} was seen"
         )
     return remarks
 

@@ -22,6 +22,8 @@ from .recipe import Image, Recipe
 SOURCES = PROJECT / "deploy"
 ADDRESS = "10.1.1.144"  # of the module on its USB network, as its maker documents
 FOLDER = "mnist-rknn"  # on the module, below the home of its user root
+# A user's report on this very module: rknn-toolkit2 issue 557, July 2026.
+SEEN_ON_THE_MODULE = {"runtime": "2.3.2", "driver": "0.9.2"}
 READMES = {"README.md": "README.md.j2", "README.zh.md": "README.zh.md.j2"}
 FRAME = (240, 320)  # height and width of golden/frame.bmp, pixels
 
@@ -89,6 +91,7 @@ def _manifest(manifest: dict[str, Any], file: rknn_file.RknnFile) -> dict[str, A
         "model": f"{manifest['recipe']['name']}.rknn",
         "custom_string": file.custom_string,
         **{key: manifest[key] for key in kept},
+        "seen_on_the_module": SEEN_ON_THE_MODULE,
         "measured": "accuracy on the PC, rknn in the RKNN simulator; board: not measured",
     }
 

@@ -257,19 +257,17 @@ def compare(pack: dict[str, Any], log: Log, runtime: str | None = None) -> dict[
         )
     if any(row.logits is not None and len(row.logits) != classes for row in log.answers):
         raise PipelineError(f"the log does not have {classes} logits a picture: another model")
-    shares = {
-        (mistake, twice): _share(log, steps, pack["output"], twice)
-        for mistake, steps in {"": expected, **_arrays(pack["mistakes"])}.items()
-        for twice in (False, True)
-    }
-    match = shares["", False] == 1
-    (mistake, twice), share = max(shares.items(), key=lambda entry: entry[1])
+    candidates = {"": expected, **_arrays(pack["mistakes"])}
+    sources = [_score_shares(log, candidates, pack["output"])]
+    if all(row.logits is not None for row in log.answers):
+        sources.append(_logit_shares(log, candidates))
+    match = all(shares["", False] == 1 for shares in sources)
     cause = None
     if not match and len({(row.label, row.score) for row in log.answers}) == 1:
         cause = SAME_ANSWER
-    elif not match and share >= _RECOGNISED and (mistake or twice):
-        found = ([CAUSES[mistake]] if mistake else []) + ([SOFTMAX_TWICE] if twice else [])
-        cause = "; and ".join(found)
+    elif not match:
+        found = [sentence for shares in sources for sentence in _recognised(shares)]
+        cause = "; and ".join(dict.fromkeys(found)) or None
     remarks = []
     if log.head.model != pack["model"]:
         remarks.append(
@@ -295,32 +293,50 @@ def _arrays(lists: dict[str, list]) -> dict[str, np.ndarray]:
     return {name: np.array(values) for name, values in lists.items()}
 
 
-def _share(log: Log, steps: np.ndarray, output: dict[str, Any], twice: bool) -> float:
-    """Share of the pictures on which a log is what a model with these logits would say.
+Shares = dict[tuple[str, bool], float]  # by mistake, "" for none, and whether Softmax was twice
+
+
+def _score_shares(log: Log, candidates: dict[str, np.ndarray], output: dict[str, Any]) -> Shares:
+    """Share of the pictures whose label and score each candidate explains.
 
     Args:
-        steps: INT8 logits, integer [N, C].
-        twice: the score has been through Softmax twice.
+        candidates: INT8 logits, integer [N, C], by mistake.
     """
-    logits = (steps - output["zero_point"]) * output["scale"]
     slack = TOLERANCE_STEPS * output["scale"]  # how far a logit may be off
-    fits = [
-        _fits(row, wanted, values, slack, twice)
-        for row, wanted, values in zip(log.answers, steps, logits, strict=True)
-    ]
-    return float(np.mean(fits))
+    shares = {}
+    for mistake, steps in candidates.items():
+        logits = (steps - output["zero_point"]) * output["scale"]
+        for twice in (False, True):
+            fits = [_fits(*pair, slack, twice) for pair in zip(log.answers, logits, strict=True)]
+            shares[mistake, twice] = float(np.mean(fits))
+    return shares
 
 
-def _fits(row: Answer, steps: np.ndarray, logits: np.ndarray, slack: float, twice: bool) -> bool:
-    """Whether one answer is within the tolerance, in its label, its score and its logits."""
-    if row.logits is not None and np.abs(np.array(row.logits) - steps).max() > TOLERANCE_STEPS:
-        return False
+def _fits(row: Answer, logits: np.ndarray, slack: float, twice: bool) -> bool:
+    """Whether label and score of an answer are what a model with these logits would say."""
     if logits[row.label] < logits.max() - 2 * slack - 1e-9:
         return False
     low, high = _score_range(metrics.probabilities(logits[None])[0][row.label], slack)
     if twice:
         low, high = _second_softmax(low, high, len(logits))
     return low - _PRINTED <= row.score <= high + _PRINTED
+
+
+def _logit_shares(log: Log, candidates: dict[str, np.ndarray]) -> Shares:
+    """Share of the pictures whose INT8 logits each candidate explains."""
+    said = np.array([row.logits for row in log.answers])
+    return {
+        (mistake, False): float((np.abs(said - steps).max(axis=1) <= TOLERANCE_STEPS).mean())
+        for mistake, steps in candidates.items()
+    }
+
+
+def _recognised(shares: Shares) -> list[str]:
+    """The mistakes that explain what the right answers do not; none if nothing does."""
+    (mistake, twice), share = max(shares.items(), key=lambda entry: entry[1])
+    if share < _RECOGNISED or shares["", False] == share:
+        return []
+    return ([CAUSES[mistake]] if mistake else []) + ([SOFTMAX_TWICE] if twice else [])
 
 
 def _score_range(score: float, slack: float) -> tuple[float, float]:

@@ -43,8 +43,15 @@ def pictures(pack: Path) -> np.ndarray:
     return np.fromfile(pack / "images.bin", np.uint8).reshape(shape)
 
 
-def write_log(path: Path, pack: Path, steps: np.ndarray, softmaxes=1, logits=True, **head) -> Path:
-    """The log of a program whose model answered with the INT8 logits `steps`."""
+def write_log(
+    path: Path, pack: Path, steps: np.ndarray, softmaxes=1, logits=True, raw=None, **head
+) -> Path:
+    """The log of a program whose model answered with the INT8 logits `steps`.
+
+    Args:
+        raw: INT8 logits of the raw backend, where they are not those behind the SDK's scores.
+    """
+    raw = steps if raw is None else raw
     content = golden.read_pack(pack)
     output = content["output"]
     scores = (steps - float(output["zero_point"])) * output["scale"]
@@ -54,7 +61,7 @@ def write_log(path: Path, pack: Path, steps: np.ndarray, softmaxes=1, logits=Tru
         {"log": "mnist-rknn golden", "version": 1, "program": "test", "images": len(steps),
          "model": content["model"], "model_sha256": None} | head
     ]  # fmt: skip
-    for number, (row, answer) in enumerate(zip(scores, steps, strict=True)):
+    for number, (row, answer) in enumerate(zip(scores, raw, strict=True)):
         line = {"image": number, "label": int(row.argmax()), "score": round(float(row.max()), 4)}
         lines.append(line | ({"logits": answer.tolist()} if logits else {}))
     path.write_text("".join(json.dumps(line) + "\n" for line in [*lines, {"done": True}]))
@@ -99,6 +106,16 @@ def test_a_picture_that_never_arrives_is_recognised(pack, simulator, tmp_path):
     black = np.zeros_like(pictures(pack))
     log = write_log(tmp_path / "log", pack, simulator(black), logits=False)
     assert verdict(pack, log)["cause"] == golden.SAME_ANSWER
+
+
+def test_a_mistake_in_the_sdk_is_recognised_though_the_npu_is_right(pack, simulator, tmp_path):
+    right = simulator(pictures(pack))
+    spoilt = golden.spoilt(pictures(pack), recipe.load("smoke").image)["normalised"]
+    found = verdict(pack, write_log(tmp_path / "log", pack, simulator(spoilt), raw=right))
+    assert not found["match"] and found["largest_steps"] == 0
+    assert found["cause"] == golden.CAUSES["normalised"]
+    found = verdict(pack, write_log(tmp_path / "log", pack, right, softmaxes=2, raw=right))
+    assert not found["match"] and found["cause"] == golden.SOFTMAX_TWICE
 
 
 def test_two_mistakes_at_once_are_both_named(pack, simulator, tmp_path):

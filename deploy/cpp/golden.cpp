@@ -1,7 +1,5 @@
 #include "golden.hpp"
 
-#include <algorithm>
-#include <cmath>
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
@@ -63,9 +61,12 @@ Golden read_golden(const std::string& folder) {
   golden.height = number("\"height\"");
   golden.width = number("\"width\"");
   golden.model = members["\"model\""];
+  const std::string order = members["\"color_order\""];
+  golden.rgb = order == "\"rgb\"";
   golden.content = content_of(folder + "/images.bin");
   const size_t size = golden.images * golden.height * golden.width * 3;
-  if (size == 0 || golden.content.size() != size || golden.model.empty()) {
+  if (size == 0 || golden.content.size() != size || golden.model.empty() ||
+      (!golden.rgb && order != "\"bgr\"")) {
     throw std::runtime_error(folder +
                              " is no whole golden pack: images.bin and golden.json disagree");
   }
@@ -78,19 +79,13 @@ GoldenLog::GoldenLog(const std::string& path, const Golden& golden) : path_(path
           "}\n";
 }
 
-void GoldenLog::add(size_t image, const std::vector<int8_t>& logits, float scale) {
-  const auto best = std::max_element(logits.begin(), logits.end());
-  double sum = 0;
+void GoldenLog::add(size_t image, int label, float score, const std::vector<int8_t>& logits) {
   std::string list;
-  for (const int8_t logit : logits) {
-    sum += std::exp(static_cast<double>(scale) * (logit - *best));
-    list += (list.empty() ? "" : ", ") + std::to_string(logit);
-  }
-  char score[32];
-  std::snprintf(score, sizeof score, "%.6f", 1 / sum);
-  text_ += "{\"image\": " + std::to_string(image) +
-           ", \"label\": " + std::to_string(best - logits.begin()) + ", \"score\": " + score +
-           ", \"logits\": [" + list + "]}\n";
+  for (const int8_t logit : logits) list += (list.empty() ? "" : ", ") + std::to_string(logit);
+  char digits[32];
+  std::snprintf(digits, sizeof digits, "%.6f", static_cast<double>(score));
+  text_ += "{\"image\": " + std::to_string(image) + ", \"label\": " + std::to_string(label) +
+           ", \"score\": " + digits + ", \"logits\": [" + list + "]}\n";
 }
 
 void GoldenLog::finish() {

@@ -11,6 +11,7 @@ namespace digits {
 
 struct Golden {
   size_t images = 0, height = 0, width = 0;
+  bool rgb = false;              // order of the bytes; else BGR
   std::string model;             // JSON text, with its quotes: it is only copied into the log
   std::vector<uint8_t> content;  // the pictures, H x W x 3 bytes each, as the network takes them
 };
@@ -24,9 +25,8 @@ class GoldenLog {
  public:
   GoldenLog(const std::string& path, const Golden& golden);
 
-  // The score is the Softmax of the dequantised logits, (logit - zero point) * scale; the zero point
-  // cancels out of it.
-  void add(size_t image, const std::vector<int8_t>& logits, float scale);
+  // Label and score are the SDK's own, the logits the NPU's raw output.
+  void add(size_t image, int label, float score, const std::vector<int8_t>& logits);
 
   void finish();
 

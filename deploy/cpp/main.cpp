@@ -267,13 +267,39 @@ void bench(Reader& reader, Frames& frames, const Viewer& viewer, int count) {
 
 // --- golden pack ---------------------------------------------------------------------
 
-// Classify every picture of a golden pack with the raw backend and log its INT8 logits.
-void run_golden(const std::string& model, const std::string& folder, const std::string& log) {
-  const digits::Golden golden = digits::read_golden(folder);
-  vision::RKNPU2Backend backend;
-  if (!backend.Initialize(model)) {
-    throw Mistake("the module refused " + model + ": was it built for rv1106, and copied whole?");
+Mistake refused_model(const std::string& model) {
+  return Mistake("the module refused " + model + ": was it built for rv1106, and copied whole?");
+}
+
+struct Answer {
+  int label;
+  float score;
+};
+
+// What the SDK's classifier, which the demo uses, says of each picture of a golden pack.
+std::vector<Answer> classified(const std::string& model, digits::Golden& golden) {
+  vision::PaddleClas classifier;
+  if (!classifier.Initialize(model)) throw refused_model(model);
+  std::vector<Answer> answers;
+  const int height = static_cast<int>(golden.height), width = static_cast<int>(golden.width);
+  const size_t bytes = golden.content.size() / golden.images;
+  for (size_t i = 0; i < golden.images; ++i) {
+    const cv::Mat picture(height, width, CV_8UC3, golden.content.data() + i * bytes);
+    cv::Mat frame = picture.clone();  // a frame of the module is BGR
+    if (golden.rgb) cv::cvtColor(picture, frame, cv::COLOR_RGB2BGR);
+    const auto result = classifier.Predict(frame);
+    answers.push_back({static_cast<int>(result.label_id), static_cast<float>(result.score)});
   }
+  return answers;
+}
+
+// Log what the SDK's classifier answers to a golden pack, and the INT8 logits of the raw backend: the
+// first shows what the SDK does to a picture, the second what the NPU does.
+void run_golden(const std::string& model, const std::string& folder, const std::string& log) {
+  digits::Golden golden = digits::read_golden(folder);
+  const std::vector<Answer> answers = classified(model, golden);
+  vision::RKNPU2Backend backend;
+  if (!backend.Initialize(model)) throw refused_model(model);
   // `auto` and plain casts: the exact types of these calls are not published.
   auto&& input = backend.GetInputTensor(0);
   auto&& output = backend.GetOutputTensor(0);
@@ -298,7 +324,7 @@ void run_golden(const std::string& model, const std::string& folder, const std::
     const auto* picture = golden.content.data() + i * bytes;
     std::copy(picture, picture + bytes, (uint8_t*)input.GetData());
     if (!backend.Run()) throw Mistake("the NPU did not run the model: see dmesg");
-    lines.add(i, {logits, logits + classes}, output.GetScale());
+    lines.add(i, answers[i].label, answers[i].score, {logits, logits + classes});
   }
   lines.finish();
   std::printf("%zu pictures, written to %s\n", golden.images, log.c_str());
@@ -313,10 +339,7 @@ void read_and_show(const Options& options) {
   Reader reader;
   reader.labels = read_labels(options.labels, options.model);
   reader.whole = options.whole;
-  if (!reader.model.Initialize(options.model)) {
-    throw Mistake("the module refused " + options.model +
-                  ": was it built for rv1106, and copied whole?");
-  }
+  if (!reader.model.Initialize(options.model)) throw refused_model(options.model);
   Frames frames(options.image);
   const Viewer viewer = open_viewer(options.viewer);
   if (options.bench) return bench(reader, frames, viewer, options.bench);
