@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import TINY, last_line, run_script, settings
 
-from mnist_rknn import deploy, golden, rknn_file
+from mnist_rknn import deploy, golden, manifest, rknn_file
 from mnist_rknn import recipe as recipes
 from mnist_rknn.errors import PipelineError
 
@@ -47,6 +47,7 @@ def test_nothing_but_the_model_tells_one_conversion_from_another(finished):
         *settings(TINY),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
+    manifest.write(RECIPE, finished)  # as 06_verify does: hashes and times of this conversion
     deploy.build(RECIPE, finished)
     after = {p.relative_to(folder): p.read_bytes() for p in deploy.files(folder)}
     changed = {str(name) for name in before if before[name] != after.get(name)}

@@ -108,6 +108,13 @@ def test_a_picture_that_never_arrives_is_recognised(pack, simulator, tmp_path):
     assert verdict(pack, log)["cause"] == golden.SAME_ANSWER
 
 
+def test_a_mistake_that_explains_only_most_of_the_answers_is_not_named(pack, simulator, tmp_path):
+    images = pictures(pack)
+    images[10:] = golden.spoilt(images, recipe.load("smoke").image)["normalised"][10:]
+    found = verdict(pack, write_log(tmp_path / "log", pack, simulator(images)))
+    assert not found["match"] and found["cause"] is None
+
+
 def test_a_mistake_in_the_sdk_is_recognised_though_the_npu_is_right(pack, simulator, tmp_path):
     right = simulator(pictures(pack))
     spoilt = golden.spoilt(pictures(pack), recipe.load("smoke").image)["normalised"]
