@@ -5,6 +5,7 @@ engine, where `paddleclas_launcher` makes it known to PaddleClas under its class
 It therefore imports nothing but Paddle.
 """
 
+import math
 from collections.abc import Sequence
 
 import paddle
@@ -12,22 +13,45 @@ from paddle import nn
 
 
 class ConvBNReLU(nn.Sequential):
-    """Convolution, batch norm and ReLU: one fused INT8 layer on the NPU."""
+    """Convolution, batch norm and ReLU: one fused INT8 layer on the NPU.
+
+    Before the training, its first channels pass their input on as it is, where there are as many
+    outputs as inputs. A deep network of such layers starts as a shallow one, and learns sooner.
+    """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
-        super().__init__(
-            # Batch norm brings a bias of its own.
-            nn.Conv2D(
-                inputs,
-                outputs,
-                kernel,
-                stride,
-                padding=(kernel - stride + 1) // 2,
-                bias_attr=False,
-            ),
-            nn.BatchNorm2D(outputs),
-            nn.ReLU(),
+        # Batch norm brings a bias of its own.
+        padding = (kernel - stride + 1) // 2
+        convolution = nn.Conv2D(inputs, outputs, kernel, stride, padding=padding, bias_attr=False)
+        super().__init__(convolution, nn.BatchNorm2D(outputs), nn.ReLU())
+        if stride == 1 and outputs >= inputs:
+            weight = convolution.weight.numpy()
+            weight[:inputs] = 0
+            weight[range(inputs), range(inputs), kernel // 2, kernel // 2] = 1
+            convolution.weight.set_value(weight)
+
+    def fix_to_cosines(self) -> None:
+        """Make the filters cosine waves over the gray picture, and train nothing of the layer.
+
+        They are the waves of JPEG, the discrete cosine transform, from the coarsest on. Each
+        comes twice, the second time negative, as ReLU lets only the positive part pass.
+        """
+        weight = self[0].weight
+        outputs, inputs, size, _ = weight.shape
+        places = paddle.arange(size, dtype="float32") + 0.5
+        waves = [paddle.cos(math.pi / size * places * number) for number in range(size)]
+        waves = [wave / paddle.linalg.norm(wave) for wave in waves]
+        coarse_first = sorted(
+            ((down, across) for down in range(size) for across in range(size)), key=sum
         )
+        filters = []
+        for down, across in coarse_first[: math.ceil(outputs / 2)]:
+            wave = paddle.outer(waves[down], waves[across])
+            filters += [wave, -wave]
+        filters = paddle.stack(filters[:outputs]) / math.sqrt(inputs)
+        weight.set_value(filters.unsqueeze(1).expand(weight.shape))
+        for parameter in self.parameters():
+            parameter.stop_gradient = True  # its batch norm's too: nothing is left to compute
 
 
 class DigitNet(nn.Layer):
@@ -44,7 +68,12 @@ class DigitNet(nn.Layer):
         class_num: number of classes.
         stem: channels of the first convolution.
         stem_stride: its stride; its kernel is twice that.
+        stem_filters: "learned", or "cosine" for fixed ones that see shapes and no colours
+            (`ConvBNReLU.fix_to_cosines`): quicker to train, and as good where colour says nothing.
         stages: channels of the 3x3 convolutions of each stage.
+
+    Raises:
+        ValueError: `stem_filters` is something else, or weights to start from are wanted.
     """
 
     def __init__(
@@ -52,6 +81,7 @@ class DigitNet(nn.Layer):
         class_num: int = 10,
         stem: int = 16,
         stem_stride: int = 2,
+        stem_filters: str = "learned",
         stages: Sequence[Sequence[int]] = ((32,), (48, 48), (64, 64)),
         pretrained: bool = False,
         use_ssld: bool = False,
@@ -59,7 +89,12 @@ class DigitNet(nn.Layer):
         super().__init__()
         if pretrained or use_ssld:
             raise ValueError("DigitNet has no weights to download: train it from scratch")
-        layers: list[nn.Layer] = [ConvBNReLU(3, stem, kernel=2 * stem_stride, stride=stem_stride)]
+        if stem_filters not in ("learned", "cosine"):
+            raise ValueError(f"stem_filters: {stem_filters} is not known; use learned or cosine")
+        first = ConvBNReLU(3, stem, kernel=2 * stem_stride, stride=stem_stride)
+        if stem_filters == "cosine":
+            first.fix_to_cosines()
+        layers: list[nn.Layer] = [first]
         channels = stem
         for number, widths in enumerate(stages):
             if number:

@@ -71,6 +71,27 @@ def image_grid(
     return _finished(figure)
 
 
+def filter_grid(filters: np.ndarray, title: str) -> Figure:
+    """Filters of a convolution, the darkest blue the most negative weight, red the most positive.
+
+    Args:
+        filters: float [N, size, size].
+    """
+    columns = min(12, len(filters))
+    rows = -(-len(filters) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(columns * 0.75, rows * 0.75 + 0.4), squeeze=False
+    )
+    reach = np.abs(filters).max()
+    for axis in axes.flat:
+        axis.axis("off")
+    for axis, weights in zip(axes.flat, filters, strict=False):
+        axis.imshow(weights, cmap="RdBu_r", vmin=-reach, vmax=reach)
+    figure.suptitle(title, fontsize=11)
+    figure.tight_layout(rect=(0, 0, 1, 0.97))
+    return _finished(figure)
+
+
 def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
     """Images of each class in each split.
 

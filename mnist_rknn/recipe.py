@@ -211,6 +211,7 @@ class Train(Section):
 
     epochs: int = Field(4, ge=1)
     batch_size: int = Field(64, ge=2)
+    optimizer: Literal["Momentum", "Muon"] = "Momentum"  # PaddleClas's, or of optimizers.py
     learning_rate: float = Field(0.1, gt=0, le=10)
     warmup_epochs: float = Field(0.0, ge=0)  # in which the learning rate rises to its value
     momentum: float = Field(0.9, ge=0, lt=1)

@@ -74,7 +74,7 @@ STEPS = (
         "02_train",
         "train in PaddleX",
         settings=("seed", "image", "model", "train"),
-        modules=("training.py", "networks.py", "paddleclas_launcher/launcher.py"),
+        modules=("training.py", "networks.py", "optimizers.py", "paddleclas_launcher/launcher.py"),
         inputs=("dataset/test.txt",),
         outputs=(
             "train/best_model/best_model.pdparams",

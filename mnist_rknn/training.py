@@ -230,7 +230,7 @@ def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]
             "Eval": [{"CELoss": {"weight": 1.0}}],
         },
         "Optimizer": {
-            "name": "Momentum",
+            "name": recipe.train.optimizer,
             "momentum": recipe.train.momentum,
             "lr": {
                 "name": "Cosine",

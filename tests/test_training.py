@@ -61,14 +61,18 @@ def test_second_training_in_a_kernel_does_not_take_our_launcher_for_a_checkout(m
 
 
 def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path):
-    """A checkout's own tool runs, and finds DigitNet in ppcls.arch."""
+    """A checkout's own tool runs, and finds DigitNet and Muon where PaddleClas looks for them."""
     wheel = training.find_engine().root
     checkout = tmp_path / "PaddleClas"
     checkout.mkdir()
     (checkout / "ppcls").symlink_to(wheel / "ppcls")
     (checkout / "tools").mkdir()
     (checkout / "tools" / "train.py").write_text(
-        "import sys, ppcls.arch; print('own tool', ppcls.arch.DigitNet.__name__, sys.argv[1:])"
+        "import sys, ppcls.arch\n"
+        "from ppcls.optimizer import optimizer\n"
+        "model = ppcls.arch.DigitNet()\n"
+        "muon = optimizer.Muon(learning_rate=0.1, grad_clip=None, momentum=0.9)([model])\n"
+        "print('own tool', type(model).__name__, type(muon).__name__, sys.argv[1:])"
     )
     result = subprocess.run(
         [sys.executable, "tools/train.py", "-c", "x.yml"],
@@ -78,7 +82,7 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
         text=True,
         check=False,
     )
-    assert "own tool DigitNet ['-c', 'x.yml']" in result.stdout, result.stderr
+    assert "own tool DigitNet Muon ['-c', 'x.yml']" in result.stdout, result.stderr
 
 
 def test_engine_configuration_takes_the_recipes_facts(tmp_path):

@@ -2,7 +2,8 @@
 
 PaddleX trains by running `tools/train.py`, `tools/eval.py` and `tools/export_model.py` of
 a PaddleClas checkout in a child process. This folder holds those three files. Each calls
-`run`, which makes the networks of `mnist_rknn.networks` known to PaddleClas and then
+`run`, which makes the networks of `mnist_rknn.networks` and the optimiser of
+`mnist_rknn.optimizers` known to PaddleClas and then
 
 * hands over to the checkout's own tool, where there is a checkout, or
 * runs the engine of the registry wheel `paddleclas` 2.4.2, which ships the engine but no
@@ -24,13 +25,15 @@ import socket
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
 ENGINE_VARIABLE = "MNIST_RKNN_PADDLECLAS"  # folder that holds `ppcls/`
 PROCESSES_VARIABLE = "MNIST_RKNN_PROCESSES"
 RANK_VARIABLE = "PADDLE_TRAINER_ID"  # Paddle's: number of this process among those that train
 TOOLS = {"train": "train.py", "eval": "eval.py", "export": "export_model.py"}
-NETWORKS = Path(__file__).resolve().parents[1] / "networks.py"
+PACKAGE = Path(__file__).resolve().parents[1]
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 
@@ -43,6 +46,7 @@ def run(mode: str) -> None:
     root = Path(os.environ[ENGINE_VARIABLE])
     sys.path.insert(0, str(root))
     register_networks()
+    register_optimizers()
     allow_part_of_an_epoch_to_warm_up()
     tool = root / "tools" / TOOLS[mode]
     if tool.is_file():
@@ -116,13 +120,43 @@ def register_networks() -> None:
     import ppcls.arch
     from paddle import nn
 
-    spec = importlib.util.spec_from_file_location("mnist_rknn_networks", NETWORKS)
-    networks = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = networks
-    spec.loader.exec_module(networks)
-    for name, value in vars(networks).items():
+    for name, value in vars(load("networks.py")).items():
         if isinstance(value, type) and issubclass(value, nn.Layer):
             setattr(ppcls.arch, name, value)
+
+
+def register_optimizers() -> None:
+    """Make every optimiser class of `optimizers.py` one of PaddleClas.
+
+    PaddleClas looks an optimiser up by name in `ppcls.optimizer.optimizer`. What it finds there
+    it calls with the settings, and the result with the list of models to train.
+    """
+    from paddle.optimizer import Optimizer
+    from ppcls.optimizer import optimizer
+
+    def builder(kind: type[Optimizer]) -> Callable:
+        def with_settings(**settings) -> Callable:
+            def for_models(model_list) -> Optimizer:
+                parameters = [weight for model in model_list for weight in model.parameters()]
+                return kind(parameters=parameters, **settings)
+
+            return for_models
+
+        return with_settings
+
+    for name, value in vars(load("optimizers.py")).items():
+        if isinstance(value, type) and issubclass(value, Optimizer):
+            setattr(optimizer, name, builder(value))
+
+
+def load(file: str) -> ModuleType:
+    """A module of `mnist_rknn`, without the package: it is not on the engine's path."""
+    name = f"mnist_rknn_{Path(file).stem}"
+    spec = importlib.util.spec_from_file_location(name, PACKAGE / file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
 
 
 def allow_part_of_an_epoch_to_warm_up() -> None:

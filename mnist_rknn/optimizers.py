@@ -1,0 +1,71 @@
+"""The optimiser of the default recipe, which Paddle does not have.
+
+Like `networks.py` it is loaded by the training engine, where `paddleclas_launcher` makes it known
+to PaddleClas under its class name, and imports nothing but Paddle.
+"""
+
+import paddle
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of the quintic iteration, as its author chose them."""
+
+
+class Muon(paddle.optimizer.Momentum):
+    """Momentum, of which the step of each convolution is made orthogonal.
+
+    A gradient of a layer is dominated by a few directions that most pictures agree on, and the
+    others are hardly learned. Muon takes the direction that Momentum would take as a matrix
+    (outputs x inputs and places) and sets all its singular values to about one, so that every
+    direction is learned at the same speed. Biases, batch norms and the fully connected layer
+    are trained as by Momentum.
+
+    Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
+
+    Args:
+        learning_rate: of both kinds of weights; a number or a schedule of Paddle.
+        momentum: part of the last step that is kept; Nesterov's, for the convolutions.
+        weight_decay: coefficient. For the convolutions it takes `learning_rate * weight_decay` of
+            each weight away, for the others it is the L2 penalty.
+        **settings: as `paddle.optimizer.Momentum`: parameters, grad_clip ...
+    """
+
+    def __init__(self, learning_rate=0.1, momentum=0.9, weight_decay=None, **settings):
+        super().__init__(learning_rate, momentum, weight_decay=weight_decay, **settings)
+
+    @paddle.no_grad()
+    def _append_optimize_op(self, block, param_and_grad):
+        weight, gradient = param_and_grad
+        if weight.ndim != 4:
+            return super()._append_optimize_op(block, param_and_grad)
+        rate = float(self.get_lr())
+        velocity = self._get_accumulator(self._velocity_acc_str, weight)
+        velocity.scale_(self._momentum).add_(gradient)
+        step = orthogonal((gradient + velocity * self._momentum).flatten(1))
+        outputs, inputs = step.shape
+        stretch = max(1.0, outputs / inputs) ** 0.5
+        weight.scale_(1 - rate * self._regularization_coeff)
+        weight.subtract_(step.reshape(weight.shape).scale_(rate * stretch))
+        return None
+
+
+def orthogonal(matrix: paddle.Tensor, steps: int = 5) -> paddle.Tensor:
+    """The nearest matrix with orthogonal rows (or columns), roughly and quickly.
+
+    Five steps of a Newton-Schulz iteration bring every singular value that is not tiny between
+    0.7 and 1.2; a decomposition would cost many times as much and train no better.
+
+    Args:
+        matrix: float32 [rows, columns].
+
+    Returns:
+        float32 [rows, columns].
+    """
+    a, b, c = NEWTON_SCHULZ
+    tall = matrix.shape[0] > matrix.shape[1]
+    result = matrix.T if tall else matrix
+    result = result / (paddle.linalg.norm(result) + 1e-7)
+    for _ in range(steps):
+        square = paddle.matmul(result, result, transpose_y=True)
+        polynomial = paddle.addmm(square, square, square, beta=b, alpha=c)
+        result = paddle.addmm(result, polynomial, result, beta=a)
+    return result.T if tall else result

@@ -1,0 +1,101 @@
+"""The network and its optimiser, without a training."""
+
+import numpy as np
+import paddle
+import pytest
+
+from mnist_rknn.networks import ConvBNReLU, DigitNet
+from mnist_rknn.optimizers import Muon, orthogonal
+
+
+@pytest.mark.parametrize("shape", [(24, 216), (64, 64), (96, 32)])
+def test_orthogonal_keeps_the_directions_and_levels_their_sizes(shape):
+    matrix = np.random.default_rng(1).standard_normal(shape).astype("float32")
+    matrix *= np.linspace(1, 9, shape[1], dtype="float32")  # some directions are much stronger
+
+    result = orthogonal(paddle.to_tensor(matrix), steps=8).numpy()
+
+    left, _, right = np.linalg.svd(matrix, full_matrices=False)
+    sizes = np.diag(left.T @ result @ right.T)
+    assert np.all((sizes > 0.6) & (sizes < 1.3))
+    assert np.allclose(left @ np.diag(sizes) @ right, result, atol=1e-3)
+
+
+def test_muon_treats_only_convolutions_in_its_own_way():
+    convolution, linear = paddle.nn.Conv2D(8, 16, 3, bias_attr=False), paddle.nn.Linear(16, 10)
+    before = [weight.numpy() for weight in (convolution.weight, linear.weight)]
+    gradients = [np.random.default_rng(2).standard_normal(w.shape).astype("f4") for w in before]
+    optimizer = Muon(
+        learning_rate=0.1,
+        momentum=0.9,
+        weight_decay=0.01,
+        parameters=[convolution.weight, linear.weight],
+    )
+    for weight, gradient in zip((convolution.weight, linear.weight), gradients, strict=True):
+        weight.grad = paddle.to_tensor(gradient)
+
+    optimizer.step()
+
+    step = (before[0] * (1 - 0.1 * 0.01) - convolution.weight.numpy()).reshape(16, -1) / 0.1
+    assert np.all((np.linalg.svd(step)[1] > 0.6) & (np.linalg.svd(step)[1] < 1.3))
+    assert np.sum(step * gradients[0].reshape(16, -1)) > 0  # downhill
+    assert np.allclose(
+        linear.weight.numpy(), before[1] - 0.1 * (gradients[1] + 0.01 * before[1]), atol=1e-6
+    )
+
+
+def test_muon_goes_on_from_what_it_saved():
+    def train(steps: int, weights: dict | None = None, state: dict | None = None):
+        paddle.seed(3)
+        layer = paddle.nn.Conv2D(3, 8, 3)
+        optimizer = Muon(parameters=layer.parameters(), weight_decay=0.01)
+        if weights:
+            layer.set_state_dict(weights)
+        if state:
+            optimizer.set_state_dict(state)
+        for _ in range(steps):
+            (layer(paddle.ones([2, 3, 6, 6])) ** 2).mean().backward()
+            optimizer.step()
+            optimizer.clear_grad()
+        return layer, optimizer
+
+    def anew(*args):
+        with paddle.utils.unique_name.guard():  # as a process of its own would name them
+            return train(*args)
+
+    whole, _ = anew(2)
+    half, optimizer = anew(1)
+    resumed, _ = anew(1, half.state_dict(), optimizer.state_dict())
+    forgetful, _ = anew(1, half.state_dict())
+
+    assert np.array_equal(resumed.weight, whole.weight)
+    assert not np.array_equal(forgetful.weight, whole.weight)
+
+
+def test_layers_start_by_passing_their_input_on():
+    layer = ConvBNReLU(4, 6)
+    layer.eval()
+    picture = paddle.rand([1, 4, 5, 5])
+
+    result = layer(picture)
+
+    assert np.allclose(result[:, :4], picture, rtol=1e-4)
+    assert np.abs(result[:, 4:].numpy()).max() > 0
+
+
+def test_cosine_stem_sees_shapes_and_no_colours_and_is_not_trained():
+    network = DigitNet(stem=24, stem_stride=3, stem_filters="cosine")
+    stem = network.features[0][0].weight
+    filters = stem.numpy().reshape(24, -1)
+
+    assert np.allclose(filters[::2], -filters[1::2])
+    assert np.allclose(filters[::2] @ filters[::2].T, np.eye(12), atol=1e-5)
+    assert all(parameter.stop_gradient for parameter in network.features[0].parameters())
+    network.eval()
+    picture = paddle.rand([2, 3, 48, 48])
+    assert np.allclose(network(picture), network(picture.flip(1)), atol=1e-5)
+
+
+def test_unknown_stem_is_refused():
+    with pytest.raises(ValueError, match="stem_filters: wavelets is not known; use learned or"):
+        DigitNet(stem_filters="wavelets")
