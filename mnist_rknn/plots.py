@@ -80,7 +80,7 @@ def filter_grid(filters: np.ndarray, title: str) -> Figure:
     columns = min(12, len(filters))
     rows = -(-len(filters) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(columns * 0.75, rows * 0.75 + 0.4), squeeze=False
+        rows, columns, figsize=(columns * 0.75, rows * 0.8 + 0.4), squeeze=False
     )
     reach = np.abs(filters).max()
     for axis in axes.flat:
@@ -88,7 +88,7 @@ def filter_grid(filters: np.ndarray, title: str) -> Figure:
     for axis, weights in zip(axes.flat, filters, strict=False):
         axis.imshow(weights, cmap="RdBu_r", vmin=-reach, vmax=reach)
     figure.suptitle(title, fontsize=11)
-    figure.tight_layout(rect=(0, 0, 1, 0.97))
+    figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, hspace=0.15, wspace=0.15)
     return _finished(figure)
 
 
