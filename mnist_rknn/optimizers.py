@@ -21,16 +21,10 @@ class Muon(paddle.optimizer.Momentum):
 
     Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
 
-    Args:
-        learning_rate: of both kinds of weights; a number or a schedule of Paddle.
-        momentum: part of the last step that is kept; Nesterov's, for the convolutions.
-        weight_decay: coefficient. For the convolutions it takes `learning_rate * weight_decay` of
-            each weight away, for the others it is the L2 penalty.
-        **settings: as `paddle.optimizer.Momentum`: parameters, grad_clip ...
+    Takes what `paddle.optimizer.Momentum` takes. Two arguments mean something else for the
+    convolutions: `momentum` is Nesterov's, and `weight_decay` takes `learning_rate *
+    weight_decay` of each weight away at every step instead of adding to its gradient.
     """
-
-    def __init__(self, learning_rate=0.1, momentum=0.9, weight_decay=None, **settings):
-        super().__init__(learning_rate, momentum, weight_decay=weight_decay, **settings)
 
     @paddle.no_grad()
     def _append_optimize_op(self, block, param_and_grad):

@@ -44,11 +44,28 @@ def test_muon_treats_only_convolutions_in_its_own_way():
     )
 
 
+def test_muon_remembers_looks_ahead_decays_and_stretches_tall_layers():
+    rate, momentum, decay = 0.1, 0.8, 0.05
+    convolution = paddle.nn.Conv2D(1, 16, 3, bias_attr=False)  # a matrix of 16 x 9
+    optimizer = Muon(rate, momentum, [convolution.weight], weight_decay=decay)
+    gradients = paddle.randn([2, 16, 1, 3, 3])
+    expected, velocity = convolution.weight.clone(), paddle.zeros([16, 1, 3, 3])
+
+    for gradient in gradients:
+        convolution.weight.grad = gradient.clone()
+        optimizer.step()
+        velocity = momentum * velocity + gradient
+        step = orthogonal((gradient + momentum * velocity).flatten(1)).reshape(gradient.shape)
+        expected = expected * (1 - rate * decay) - rate * (16 / 9) ** 0.5 * step
+
+    assert np.allclose(convolution.weight, expected, atol=1e-5)
+
+
 def test_muon_goes_on_from_what_it_saved():
     def train(steps: int, weights: dict | None = None, state: dict | None = None):
         paddle.seed(3)
         layer = paddle.nn.Conv2D(3, 8, 3)
-        optimizer = Muon(parameters=layer.parameters(), weight_decay=0.01)
+        optimizer = Muon(0.1, parameters=layer.parameters(), weight_decay=0.01)
         if weights:
             layer.set_state_dict(weights)
         if state:

@@ -177,3 +177,10 @@ def test_list_shows_state_and_reason(finished):
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())
     assert lines["02_train"] == "up to date"
     assert lines["05_convert"] == "to run: its settings (rknn.quantized_method) changed"
+
+
+def test_training_depends_on_every_file_the_engine_loads():
+    training = steps.select("02")[0]
+    launcher = PROJECT / "mnist_rknn" / "paddleclas_launcher" / "launcher.py"
+    loaded = re.findall(r'load\("(\w+\.py)"\)', launcher.read_text())
+    assert loaded and set(loaded) <= set(training.modules)

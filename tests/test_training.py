@@ -92,6 +92,12 @@ def test_engine_configuration_takes_the_recipes_facts(tmp_path):
     assert train[0]["DecodeImage"]["to_rgb"] is False
     assert train[-1]["NormalizeImage"]["mean"] == [10.0, 20.0, 30.0]
     assert config["Arch"]["class_num"] == 3 and config["Global"]["seed"] == 9
+    assert config["Optimizer"]["name"] == "Muon"
+    assert config["Loss"]["Train"][0]["CELoss"]["epsilon"] == 0.1
+    plain = training.engine_config(
+        recipe.load("mnist", ["train.optimizer=Momentum"]), tmp_path, tmp_path, ["a", "b"]
+    )
+    assert plain["Optimizer"]["name"] == "Momentum"
     assert not any("Flip" in str(op) or "Crop" in str(op) for op in train)
 
 
