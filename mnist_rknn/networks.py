@@ -10,6 +10,41 @@ from collections.abc import Sequence
 
 import paddle
 from paddle import nn
+from paddle.nn import functional as F
+
+
+class _GradientByConvolution(paddle.autograd.PyLayer):
+    """Hands a convolution's result on; on the way back, convolves the gradient for its input."""
+
+    @staticmethod
+    def forward(context, result, x, weight):
+        context.save_for_backward(weight)
+        return result.clone()
+
+    @staticmethod
+    def backward(context, gradient):
+        (weight,) = context.saved_tensor()
+        turned = weight.flip([2, 3]).transpose([1, 0, 2, 3])
+        return gradient, F.conv2d(gradient, turned, padding=weight.shape[2] // 2), None
+
+
+class Convolution(nn.Conv2D):
+    """A convolution of stride 1 without bias that trains in less time on a CPU.
+
+    The gradient for its input is a convolution too, by the same weights turned upside down and
+    with inputs and outputs exchanged. Paddle computes it on a CPU by adding up overlapping
+    patches, which takes three times as long. The results are those of `nn.Conv2D`, to rounding.
+    """
+
+    def __init__(self, inputs: int, outputs: int, kernel: int):
+        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias_attr=False)
+
+    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
+        if not self.training or x.stop_gradient or not x.place.is_cpu_place():
+            return super().forward(x)
+        weight = self.weight
+        result = F.conv2d(x.detach(), weight, padding=self._padding)
+        return _GradientByConvolution.apply(result, x, weight.detach())
 
 
 class ConvBNReLU(nn.Sequential):
@@ -21,8 +56,11 @@ class ConvBNReLU(nn.Sequential):
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
         # Batch norm brings a bias of its own.
-        padding = (kernel - stride + 1) // 2
-        convolution = nn.Conv2D(inputs, outputs, kernel, stride, padding=padding, bias_attr=False)
+        if stride == 1:
+            convolution = Convolution(inputs, outputs, kernel)
+        else:
+            padding = (kernel - stride + 1) // 2
+            convolution = nn.Conv2D(inputs, outputs, kernel, stride, padding, bias_attr=False)
         super().__init__(convolution, nn.BatchNorm2D(outputs), nn.ReLU())
         if stride == 1 and outputs >= inputs:
             weight = convolution.weight.numpy()

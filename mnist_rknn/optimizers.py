@@ -57,7 +57,7 @@ def orthogonal(matrix: paddle.Tensor, steps: int = 5) -> paddle.Tensor:
     a, b, c = NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
     result = matrix.T if tall else matrix
-    result = result / (paddle.linalg.norm(result) + 1e-7)
+    result = result / (result.square().sum().sqrt() + 1e-7)
     for _ in range(steps):
         square = paddle.matmul(result, result, transpose_y=True)
         polynomial = paddle.addmm(square, square, square, beta=b, alpha=c)

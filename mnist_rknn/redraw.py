@@ -100,7 +100,7 @@ class RedrawConfig:
     min_height_px: float = 4.8  # below it nobody can read one
     off_centre: float = 0.85
     cut_off: float = 0.15  # of the large digits lose a little at the border
-    cut_off_depth: Range = (0.02, 0.09)
+    cut_off_depth: Range = (0.02, 0.14)
 
     # Paper: (name in PRINTS or "plain", weight)
     papers: tuple[tuple[str, float], ...] = (
@@ -143,6 +143,10 @@ class RedrawConfig:
     scan: float = 0.10
     scan_height: Range = (0.62, 1.0)
     scan_black_and_white: float = 0.3
+    scan_size: Range = (
+        0.45,
+        1.2,
+    )  # pixels a scan had, to those of the input: 28 of 48 and the like
 
     # Plain MNIST: strength of the writing changes, and shift, where it is jittered
     plain_strength: float = 0.55
@@ -166,6 +170,7 @@ SIMULATED_CAMERA = RedrawConfig(
     perspective=0.06,
     wobble_px=0.0,
     stretch=(0.75, 1.33),  # a frame of 4:3, upright or lying, squeezed to a square
+    cut_off_depth=(0.02, 0.09),
     min_contrast=0.15,
     contrast_over_clutter=2.5,
     scan=0.0,
@@ -561,6 +566,16 @@ def glyph_from_strokes(
 # -------------------------------------------------------------------------------------------------
 # 2. ink
 
+_SPECK = 6  # pixels around: smaller pieces and holes are no part of the writing
+
+
+def _shape(ink: np.ndarray) -> tuple[int, int]:
+    """Of how many pieces ink (boolean) consists, and how many loops they have."""
+    edges, nesting = cv2.findContours(ink.view(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
+    parents = [nesting[0][i][3] for i, edge in enumerate(edges) if len(edge) >= _SPECK]
+    pieces = sum(parent < 0 for parent in parents)
+    return pieces, len(parents) - pieces
+
 
 def lay_ink(
     distance: np.ndarray,
@@ -588,15 +603,20 @@ def lay_ink(
         radius = _GLYPH_HEIGHT * _between(rng, *widths) / 2
     thinnest = _GLYPH_HEIGHT * config.min_stroke_px / height_px / 2 * _between(rng, 0.9, 1.5)
     radius = min(max(radius, thinnest, 1.07), max(half_width + 1.0, 4.33))
-    # Coverage falls from 1 to 0 over `softness` pixels around the stroke's edge.
-    softness = 1.67 if pen == "pencil" else 0.93
-    ink = (-1 / softness) * distance
+    wider = radius - half_width  # than the writer's own pen, or less wide
     if config.pressure > 0:
         pressure = _smooth_field(rng, GLYPH_SIZE, 4)
         np.minimum(np.maximum(pressure, -1.2, out=pressure), 1.2, out=pressure)
-        pressure *= radius * config.pressure / softness
-        ink += pressure
-    ink += radius / softness + 0.5
+        wider = pressure * (radius * config.pressure) + wider
+    # Coverage falls from 1 to 0 over `softness` pixels around the stroke's edge. Where the pen
+    # would break a stroke or close a loop, its width goes a quarter of the way back to that of the
+    # writer's own pen, and again.
+    softness = 1.67 if pen == "pencil" else 0.93
+    written = _shape(distance < half_width)
+    for share in (1.0, 0.75, 0.5, 0.25, 0.0):
+        ink = (share * wider + half_width - distance) / np.float32(softness) + np.float32(0.5)
+        if _shape(ink > 0.5) == written:
+            break
     _clip01(ink)
     if pen == "pencil":
         grain = _between(rng, *config.pencil_grain)
@@ -1234,6 +1254,10 @@ def _scan(
     if rng.random() < config.scan_black_and_white:
         frame = (frame > 0.3).astype(np.float32)
     frame = cv2.GaussianBlur(frame, (0, 0), rng.uniform(0.2, 0.7))
+    side = int(round(_between(rng, *config.scan_size) * config.image_size))
+    if side < config.image_size:
+        coarse = cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
+        frame = cv2.resize(coarse, frame.shape, interpolation=cv2.INTER_LINEAR)
     low, high = rng.uniform(0, 0.25), rng.uniform(0.75, 1.0)
     gray = low + (high - low) * (frame if rng.random() < 0.5 else 1 - frame)
     gray += _between(rng, 0, 0.03) * rng.standard_normal(gray.shape, dtype=np.float32)

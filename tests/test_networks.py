@@ -4,8 +4,29 @@ import numpy as np
 import paddle
 import pytest
 
-from mnist_rknn.networks import ConvBNReLU, DigitNet
+from mnist_rknn.networks import ConvBNReLU, Convolution, DigitNet
 from mnist_rknn.optimizers import Muon, orthogonal
+
+
+@pytest.mark.parametrize("kernel, frozen", [(3, False), (5, False), (1, False), (3, True)])
+def test_convolution_and_its_gradients_are_those_of_paddle(kernel, frozen):
+    ours = Convolution(4, 7, kernel)
+    paddles = paddle.nn.Conv2D(4, 7, kernel, padding=kernel // 2, bias_attr=False)
+    paddles.set_state_dict(ours.state_dict())
+    start = paddle.randn([3, 4, 6, 5])
+    results = []
+    for layer in (ours, paddles):
+        x = start.clone()
+        x.stop_gradient = frozen
+        result = layer(x)
+        (result**2).sum().backward()
+        results.append([result, layer.weight.grad, x.grad])
+
+    for own, expected in zip(*results, strict=True):
+        if expected is None:
+            assert own is None  # nothing was spent on it
+        else:
+            assert np.allclose(own, expected, rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("shape", [(24, 216), (64, 64), (96, 32)])

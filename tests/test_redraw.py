@@ -76,6 +76,49 @@ def test_no_picture_is_below_the_legibility_floor(digits):
     assert redraw.try_redraw(blank, 0, digits.train_images, 1, 0, CONFIG) is None
 
 
+@pytest.mark.parametrize("pen, width", [("ballpoint", 0.03), ("marker", 0.22)])
+def test_no_pen_breaks_a_stroke_or_closes_a_loop(digits, pen, width):
+    config = replace(CONFIG, **{f"{pen}_width": (width, width)})
+
+    def pieces(ink):  # of the ink, and of the paper: one more than it has loops
+        counts = []
+        for part in (ink, ~ink):
+            _, _, boxes, _ = cv2.connectedComponentsWithStats(
+                np.pad(part, 1, constant_values=part is not ink).astype(np.uint8),
+                connectivity=8 if part is ink else 4,
+            )
+            counts.append(int((boxes[1:, cv2.CC_STAT_AREA] > 2).sum()))  # specks do not count
+        return counts
+
+    narrower, changed = 0, []
+    for index in range(150):
+        rng = redraw.rng_for(3, index)
+        label = int(digits.train_classes[index])
+        distance, half_width = redraw.glyph_from_mnist(
+            digits.train_images[index], label, rng, CONFIG
+        )
+        written = distance < half_width
+        ink = redraw.lay_ink(distance, half_width, 45, rng, config, pen) > 0.5
+        if pieces(ink) != pieces(written):
+            changed.append(index)
+        narrower += int(ink.sum() < written.sum())
+    # A piece may be just large enough to count in one and not in the other.
+    assert len(changed) < 6, changed
+    assert narrower > 100 if pen == "ballpoint" else narrower < 50  # the pen still shows
+
+
+def test_a_scan_may_have_fewer_pixels_than_the_input(digits):
+    def sharpness(scan_size):
+        config = replace(CONFIG, scan=1.0, scan_black_and_white=1.0, scan_size=scan_size)
+        pictures = [
+            redraw.redraw(digits.train_images[i], 0, digits.train_images, 1, i, config)
+            for i in range(20)
+        ]
+        return np.mean([cv2.Laplacian(cv2.cvtColor(p, 6), cv2.CV_32F).std() for p in pictures])
+
+    assert sharpness((0.45, 0.45)) < 0.7 * sharpness((1.0, 1.2))
+
+
 def test_clean_redrawing_is_mnist_again(digits):
     """With every strength at nothing the digit is where and what it was, white on black."""
     for i in range(10):
