@@ -17,28 +17,28 @@ class Muon(paddle.optimizer.Momentum):
     others are hardly learned. Muon takes the direction that Momentum would take as a matrix
     (outputs x inputs and places) and sets all its singular values to about one, so that every
     direction is learned at the same speed. Biases, batch norms and the fully connected layer
-    are trained as by Momentum.
+    take Momentum's step as it is.
 
     Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
 
-    Takes what `paddle.optimizer.Momentum` takes. Two arguments mean something else for the
-    convolutions: `momentum` is Nesterov's, and `weight_decay` takes `learning_rate *
+    Takes what `paddle.optimizer.Momentum` takes. Two arguments mean something else: the
+    convolutions' `momentum` is Nesterov's, and `weight_decay` takes `learning_rate *
     weight_decay` of each weight away at every step instead of adding to its gradient.
     """
 
     @paddle.no_grad()
     def _append_optimize_op(self, block, param_and_grad):
         weight, gradient = param_and_grad
-        if weight.ndim != 4:
-            return super()._append_optimize_op(block, param_and_grad)
         rate = float(self.get_lr())
         velocity = self._get_accumulator(self._velocity_acc_str, weight)
         velocity.scale_(self._momentum).add_(gradient)
-        step = orthogonal((gradient + velocity * self._momentum).flatten(1))
-        outputs, inputs = step.shape
-        stretch = max(1.0, outputs / inputs) ** 0.5
+        step = velocity
+        if weight.ndim == 4:
+            step = orthogonal((gradient + velocity * self._momentum).flatten(1))
+            outputs, inputs = step.shape
+            step = step.reshape(weight.shape) * max(1.0, outputs / inputs) ** 0.5
         weight.scale_(1 - rate * self._regularization_coeff)
-        weight.subtract_(step.reshape(weight.shape).scale_(rate * stretch))
+        weight.subtract_(step * rate)
         return None
 
 
