@@ -85,12 +85,20 @@ def run_onnx(
         as_written: run each node as it stands. Otherwise onnxruntime replaces the nodes of a
             quantized graph by integer kernels of its own, which round elsewhere (measured: 8
             output steps of difference on a network where this way differs by 1).
+
+    Raises:
+        PipelineError: if the graph has no such tensor.
     """
     import onnx
     import onnxruntime
 
     model = onnx.load(str(path))
     if tensor and tensor not in [output.name for output in model.graph.output]:
+        inner = [name for node in model.graph.node for name in node.output]
+        if tensor not in inner:
+            raise PipelineError(
+                f"{path.name} has no tensor {tensor!r}; choose one of {', '.join(inner)}"
+            )
         del model.graph.output[:]
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(tensor))
     options = onnxruntime.SessionOptions()

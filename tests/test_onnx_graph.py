@@ -93,3 +93,10 @@ def test_exported_and_slim_graph_answer_alike(tiny_run):
     assert np.abs(before - after).max() < 1e-4
     paddle = inference.run_paddle(tiny_run / "train/best_model/inference", images, run.image)
     assert np.abs(paddle - inference.log_softmax(before)).max() < 1e-3
+
+
+def test_tensor_that_only_the_converter_knows_is_named(tmp_path):
+    path, image = tmp_path / "net.onnx", recipe.load("smoke").image
+    onnx.save(classifier(("Softmax",)), str(path))
+    with pytest.raises(PipelineError, match=r"no tensor 'c_mm'; choose one of c, logits, t0"):
+        inference.run_onnx(path, np.zeros((1, 48, 48, 3), np.uint8), image, tensor="c_mm")
