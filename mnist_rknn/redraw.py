@@ -143,10 +143,7 @@ class RedrawConfig:
     scan: float = 0.10
     scan_height: Range = (0.62, 1.0)
     scan_black_and_white: float = 0.3
-    scan_size: Range = (
-        0.45,
-        1.2,
-    )  # pixels a scan had, to those of the input: 28 of 48 and the like
+    scan_size: Range = (0.45, 1.2)  # pixels a scan had, to the input's: 28 of 48 and the like
 
     # Plain MNIST: strength of the writing changes, and shift, where it is jittered
     plain_strength: float = 0.55
