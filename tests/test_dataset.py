@@ -30,6 +30,16 @@ def test_same_seed_same_split_other_seed_other_split(source):
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("count", [7, 3000, 10_000, 12_000])
+def test_redrawn_test_digits_come_evenly_from_all(source, count):
+    chosen = recipe.load("mnist", [f"dataset.redraw.test={count}"])
+    pictures = dataset.plan(chosen, source, dataset.split(chosen, source))
+    digits = np.array([p.index for p in pictures if p.kind == "simulated"])
+    assert len(digits) == count and len(set(digits)) == min(count, 10_000)
+    halves = np.bincount(digits // 5000, minlength=2)
+    assert abs(int(halves[0]) - int(halves[1])) <= max(1, count - 10_000)
+
+
 def test_sample_limits_keep_validation_apart(source):
     small = dataset.split(recipe.load("smoke"), source)
     whole = dataset.split(recipe.load("mnist"), source)
