@@ -6,45 +6,48 @@ It therefore imports nothing but Paddle.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import paddle
 from paddle import nn
 from paddle.nn import functional as F
+from paddle.pir_utils import DygraphOldIrGuard
 
 
-class _GradientByConvolution(paddle.autograd.PyLayer):
-    """Hands a convolution's result on; on the way back, convolves the gradient for its input."""
-
-    @staticmethod
-    def forward(context, result, x, weight):
-        context.save_for_backward(weight)
-        return result.clone()
-
-    @staticmethod
-    def backward(context, gradient):
-        (weight,) = context.saved_tensor()
-        turned = weight.flip([2, 3]).transpose([1, 0, 2, 3])
-        return gradient, F.conv2d(gradient, turned, padding=weight.shape[2] // 2), None
+def _convolve(x: paddle.Tensor, weight: paddle.Tensor, stride: int, padding: int) -> paddle.Tensor:
+    return F.conv2d(x, weight, stride=stride, padding=padding)
 
 
 class Convolution(nn.Conv2D):
-    """A convolution of stride 1 without bias that trains in less time on a CPU.
+    """A convolution without bias, which a CPU trains in less time.
 
-    The gradient for its input is a convolution too, by the same weights turned upside down and
-    with inputs and outputs exchanged. Paddle computes it on a CPU by adding up overlapping
-    patches, which takes three times as long. The results are those of `nn.Conv2D`, to rounding.
+    oneDNN has quick convolutions for the processors of PCs, forward and backward, but Paddle uses
+    them in static graphs of its older representation only. So where `FLAGS_use_onednn` is set, a
+    training on a CPU compiles this one layer into such a graph, once for every shape of input.
+    Everywhere else it is `nn.Conv2D`; the results are the same, to rounding.
     """
 
-    def __init__(self, inputs: int, outputs: int, kernel: int):
-        super().__init__(inputs, outputs, kernel, padding=kernel // 2, bias_attr=False)
+    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1):
+        padding = (kernel - stride + 1) // 2
+        super().__init__(inputs, outputs, kernel, stride, padding, bias_attr=False)
+        self._compiled: dict[tuple, Callable] = {}
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        if not self.training or x.stop_gradient or not x.place.is_cpu_place():
+        if not self.training or not x.place.is_cpu_place() or not _onednn_is_wanted():
             return super().forward(x)
-        weight = self.weight
-        result = F.conv2d(x.detach(), weight, padding=self._padding)
-        return _GradientByConvolution.apply(result, x, weight.detach())
+        form = (*x.shape, x.stop_gradient)
+        if form in self._compiled:
+            return self._compiled[form]([x, self.weight])
+        with DygraphOldIrGuard():
+            function = paddle.jit.to_static(_convolve, full_graph=True)
+            _, self._compiled[form] = function.get_concrete_program(
+                x, self.weight, self._stride[0], self._padding
+            )
+            return self._compiled[form]([x, self.weight])
+
+
+def _onednn_is_wanted() -> bool:
+    return paddle.get_flags("FLAGS_use_onednn")["FLAGS_use_onednn"]
 
 
 class ConvBNReLU(nn.Sequential):
@@ -55,12 +58,7 @@ class ConvBNReLU(nn.Sequential):
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
-        # Batch norm brings a bias of its own.
-        if stride == 1:
-            convolution = Convolution(inputs, outputs, kernel)
-        else:
-            padding = (kernel - stride + 1) // 2
-            convolution = nn.Conv2D(inputs, outputs, kernel, stride, padding, bias_attr=False)
+        convolution = Convolution(inputs, outputs, kernel, stride)  # batch norm brings the bias
         super().__init__(convolution, nn.BatchNorm2D(outputs), nn.ReLU())
         if stride == 1 and outputs >= inputs:
             weight = convolution.weight.numpy()

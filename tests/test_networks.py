@@ -8,25 +8,52 @@ from mnist_rknn.networks import ConvBNReLU, Convolution, DigitNet
 from mnist_rknn.optimizers import Muon, orthogonal
 
 
-@pytest.mark.parametrize("kernel, frozen", [(3, False), (5, False), (1, False), (3, True)])
-def test_convolution_and_its_gradients_are_those_of_paddle(kernel, frozen):
-    ours = Convolution(4, 7, kernel)
-    paddles = paddle.nn.Conv2D(4, 7, kernel, padding=kernel // 2, bias_attr=False)
-    paddles.set_state_dict(ours.state_dict())
-    start = paddle.randn([3, 4, 6, 5])
-    results = []
-    for layer in (ours, paddles):
-        x = start.clone()
-        x.stop_gradient = frozen
-        result = layer(x)
-        (result**2).sum().backward()
-        results.append([result, layer.weight.grad, x.grad])
+@pytest.fixture
+def onednn():
+    """oneDNN wanted, as `paddleclas_launcher` wants it for a training."""
+    paddle.set_flags({"FLAGS_use_onednn": True})
+    yield
+    paddle.set_flags({"FLAGS_use_onednn": False})
 
-    for own, expected in zip(*results, strict=True):
-        if expected is None:
-            assert own is None  # nothing was spent on it
-        else:
-            assert np.allclose(own, expected, rtol=1e-4, atol=1e-4)
+
+@pytest.mark.parametrize(
+    "kernel, stride, frozen",
+    [(3, 1, False), (5, 1, False), (1, 1, False), (3, 1, True), (6, 3, False)],
+)
+def test_compiled_convolution_and_its_gradients_are_those_of_paddle(kernel, stride, frozen, onednn):
+    ours = Convolution(4, 7, kernel, stride)
+    padding = (kernel - stride + 1) // 2
+    paddles = paddle.nn.Conv2D(4, 7, kernel, stride, padding, bias_attr=False)
+    paddles.set_state_dict(ours.state_dict())
+    for batch in (3, 3, 2):  # compiled, compiled before, and compiled anew
+        start = paddle.randn([batch, 4, 12, 9])
+        results = []
+        for layer in (ours, paddles):
+            x = start.clone()
+            x.stop_gradient = frozen
+            layer.clear_gradients()
+            result = layer(x)
+            (result**2).sum().backward()
+            results.append([result, layer.weight.grad, x.grad])
+
+        for own, expected in zip(*results, strict=True):
+            if expected is None:
+                assert own is None  # nothing was spent on it
+            else:
+                assert np.allclose(own, expected, rtol=1e-4, atol=1e-4)
+    assert len(ours._compiled) == 2
+
+
+@pytest.mark.parametrize("training, wanted", [(True, False), (False, True)])
+def test_convolution_is_compiled_only_for_a_training_with_onednn(training, wanted):
+    layer = Convolution(4, 7, 3)
+    layer.training = training
+    paddle.set_flags({"FLAGS_use_onednn": wanted})
+    try:
+        layer(paddle.randn([2, 4, 6, 6]))
+    finally:
+        paddle.set_flags({"FLAGS_use_onednn": False})
+    assert not layer._compiled
 
 
 @pytest.mark.parametrize("shape", [(24, 216), (64, 64), (96, 32)])
