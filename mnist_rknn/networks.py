@@ -19,12 +19,12 @@ def _convolve(x: paddle.Tensor, weight: paddle.Tensor, stride: int, padding: int
 
 
 class Convolution(nn.Conv2D):
-    """A convolution without bias, which a CPU trains in less time.
+    """A convolution without bias, which a CPU trains and evaluates in less time.
 
     oneDNN has quick convolutions for the processors of PCs, forward and backward, but Paddle uses
     them in static graphs of its older representation only. So where `FLAGS_use_onednn` is set, a
-    training on a CPU compiles this one layer into such a graph, once for every shape of input.
-    Everywhere else it is `nn.Conv2D`; the results are the same, to rounding.
+    CPU compiles this one layer into such a graph, once for every shape of input. Everywhere else,
+    and for the export, it is `nn.Conv2D`; the results are the same, to rounding.
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1):
@@ -33,9 +33,10 @@ class Convolution(nn.Conv2D):
         self._compiled: dict[tuple, Callable] = {}
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        if not self.training or not x.place.is_cpu_place() or not _onednn_is_wanted():
+        exporting = not paddle.in_dynamic_mode()
+        if exporting or not x.place.is_cpu_place() or not _onednn_is_wanted():
             return super().forward(x)
-        form = (*x.shape, x.stop_gradient)
+        form = (*x.shape, x.stop_gradient, paddle.is_grad_enabled())
         if form in self._compiled:
             return self._compiled[form]([x, self.weight])
         with DygraphOldIrGuard():

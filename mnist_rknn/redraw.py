@@ -881,29 +881,27 @@ def _neighbour_ink(
     """
     size = ink.shape[0]
     left, top, right, bottom = box
-    height = max(8, int((bottom - top) * rng.uniform(0.8, 1.25)))
+    height = max(8, int((bottom - top) * rng.uniform(0.75, 1.15)))
     for side in rng.permutation(4)[: int(rng.integers(1, 3))]:
-        other = cv2.resize(
-            pool[int(rng.integers(len(pool)))],
-            (int(height * rng.uniform(0.9, 1.3)), int(height * 1.3)),
-            interpolation=cv2.INTER_AREA,
-        )
-        h, w = other.shape
-        gap = rng.uniform(1, 4)
+        other = _crop(pool[int(rng.integers(len(pool)))] / np.float32(255))
+        w = max(2, int(height * other.shape[1] / other.shape[0] * rng.uniform(0.8, 1.2)))
+        h = height
+        other = cv2.resize(other, (w, h), interpolation=cv2.INTER_AREA)
+        gap = rng.uniform(1, 5)
         across = rng.uniform(-0.25, 0.25) * height
-        # At most about half of the neighbour may be seen: the digit to read is the whole one.
+        # At most half of the neighbour's ink may be seen: the digit to read is the whole one.
         if side == 0:
-            x, y = min(left - gap - 0.85 * w, -0.45 * w), (top + bottom - h) / 2 + across
+            x, y = min(left - gap - w, -0.5 * w), (top + bottom - h) / 2 + across
         elif side == 1:
-            x, y = max(right + gap - 0.15 * w, size - 0.55 * w), (top + bottom - h) / 2 + across
+            x, y = max(right + gap, size - 0.5 * w), (top + bottom - h) / 2 + across
         elif side == 2:
-            x, y = (left + right - w) / 2 + across, min(top - gap - 0.87 * h, -0.45 * h)
+            x, y = (left + right - w) / 2 + across, min(top - gap - h, -0.5 * h)
         else:
-            x, y = (left + right - w) / 2 + across, max(bottom + gap - 0.13 * h, size - 0.55 * h)
-        x, y = int(x), int(y)
+            x, y = (left + right - w) / 2 + across, max(bottom + gap, size - 0.5 * h)
+        x, y = (math.floor(v) if side in (0, 2) else math.ceil(v) for v in (x, y))
         x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, size), min(y + h, size)
         if x1 > x0 and y1 > y0:
-            part = other[y0 - y : y1 - y, x0 - x : x1 - x].astype(np.float32) / 255
+            part = other[y0 - y : y1 - y, x0 - x : x1 - x]
             np.maximum(ink[y0:y1, x0:x1], part, out=ink[y0:y1, x0:x1])
 
 

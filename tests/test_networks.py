@@ -44,13 +44,32 @@ def test_compiled_convolution_and_its_gradients_are_those_of_paddle(kernel, stri
     assert len(ours._compiled) == 2
 
 
-@pytest.mark.parametrize("training, wanted", [(True, False), (False, True)])
-def test_convolution_is_compiled_only_for_a_training_with_onednn(training, wanted):
+def test_compiled_convolution_evaluates_as_paddles_between_two_steps_of_training(onednn):
+    ours = Convolution(4, 7, 3)
+    paddles = paddle.nn.Conv2D(4, 7, 3, 1, 1, bias_attr=False)
+    for _ in range(2):
+        paddles.set_state_dict(ours.state_dict())
+        x = paddle.randn([3, 4, 12, 9])
+        ours.eval()
+        with paddle.no_grad():
+            assert np.allclose(ours(x), paddles(x), rtol=1e-4, atol=1e-4)
+        assert ours._compiled
+        ours.train()
+        ours(x).sum().backward()
+        paddles(x).sum().backward()
+        assert np.allclose(ours.weight.grad, paddles.weight.grad, rtol=1e-4, atol=1e-4)
+        ours.weight.set_value(ours.weight - 0.1 * ours.weight.grad)
+        ours.clear_gradients()
+        paddles.clear_gradients()
+
+
+def test_convolution_is_paddles_own_without_onednn_and_for_the_export(tmp_path):
     layer = Convolution(4, 7, 3)
-    layer.training = training
-    paddle.set_flags({"FLAGS_use_onednn": wanted})
+    layer(paddle.randn([2, 4, 6, 6]))
+    paddle.set_flags({"FLAGS_use_onednn": True})
     try:
-        layer(paddle.randn([2, 4, 6, 6]))
+        spec = [paddle.static.InputSpec([None, 4, 6, 6])]
+        paddle.jit.save(layer, str(tmp_path / "layer"), spec)
     finally:
         paddle.set_flags({"FLAGS_use_onednn": False})
     assert not layer._compiled

@@ -41,7 +41,7 @@ def run(mode: str) -> None:
     """Train, evaluate or export with PaddleClas, as its own tool of that name would."""
     die_with_parent()
     os.register_at_fork(after_in_child=die_with_parent)  # the processes that read pictures
-    if mode == "train":
+    if mode in ("train", "eval"):
         os.environ.setdefault("FLAGS_use_onednn", "1")  # for `networks.Convolution`
     if mode == "train" and RANK_VARIABLE not in os.environ:
         share_between_processes(int(os.environ.get(PROCESSES_VARIABLE, "1")))
