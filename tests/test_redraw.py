@@ -304,3 +304,19 @@ def test_notebook_07_shows_the_failure_and_the_cure(tiny_run, tmp_path):
     assert result.returncode == 0, result.stderr
     scores = evaluation.read_json(folder / "camera.json")["accuracy"]
     assert scores["plain"]["MNIST"] > 0.8 > scores["plain"]["camera"]
+
+
+def test_of_a_neighbour_at_most_half_of_the_ink_is_seen_however_narrow_it_is():
+    one = np.zeros((1, 28, 28), np.uint8)
+    one[0, 4:24, 12:14], one[0, 4:24, 14:16] = 255, 128  # its left and right half can be told apart
+    box = (30, 30, 66, 66)
+    seen = {"left": 0, "right": 0}
+    for index in range(100):
+        ink = np.zeros((96, 96), np.float32)
+        redraw._neighbour_ink(ink, box, one, redraw.rng_for(0, index))
+        beside = {"left": ink[30:66, :30], "right": ink[30:66, 66:]}
+        assert not (beside["left"] > 0.8).any()
+        assert not ((beside["right"] > 0.1) & (beside["right"] < 0.7)).any()
+        for side, part in beside.items():
+            seen[side] += part.any()
+    assert min(seen.values()) > 20
