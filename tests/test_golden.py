@@ -17,11 +17,26 @@ from mnist_rknn.errors import PipelineError
 
 
 @pytest.fixture(scope="module")
-def pack(tiny_run, tmp_path_factory) -> Path:
+def pack(tiny_run, simulator, tmp_path_factory) -> Path:
+    """A pack whose pictures stand under yellow light, so that red and blue exchanged makes a
+    difference; to the run's own pictures, many of them gray, it may make next to none.
+    """
     folder = tmp_path_factory.mktemp("pack")
+    image = recipe.load("smoke").image
     file = rknn_file.read(tiny_run / "smoke.rknn")
+    with np.load(tiny_run / "golden.npz") as arrays:
+        images, classes = arrays["images"], arrays["classes"]
+    images[..., 2] //= 2
+
+    def logits(pictures: np.ndarray) -> np.ndarray:
+        steps = simulator(pictures).astype(np.float32)
+        return (steps - file.output.zero_point) * np.float32(file.output.scale)
+
+    spoilt = golden.spoilt(images, image)
+    mistakes = {name: logits(pictures) for name, pictures in spoilt.items()}
+    golden.write(folder / "golden.npz", images, classes, logits(images), mistakes)
     labels = (tiny_run / "labels.txt").read_text().splitlines()
-    golden.write_pack(folder, tiny_run / "golden.npz", recipe.load("smoke").image, file, labels)
+    golden.write_pack(folder, folder / "golden.npz", image, file, labels)
     return folder
 
 
