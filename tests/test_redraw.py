@@ -306,17 +306,20 @@ def test_notebook_07_shows_the_failure_and_the_cure(tiny_run, tmp_path):
     assert scores["plain"]["MNIST"] > 0.8 > scores["plain"]["camera"]
 
 
-def test_of_a_neighbour_at_most_half_of_the_ink_is_seen_however_narrow_it_is():
+@pytest.mark.parametrize("upright", [True, False])
+def test_of_a_neighbour_at_most_half_of_the_ink_is_seen_however_narrow_it_is(upright):
     one = np.zeros((1, 28, 28), np.uint8)
-    one[0, 4:24, 12:14], one[0, 4:24, 14:16] = 255, 128  # its left and right half can be told apart
-    box = (30, 30, 66, 66)
-    seen = {"left": 0, "right": 0}
+    one[0, 4:24, 10:14], one[0, 4:24, 14:18] = 255, 128  # its left and right half can be told apart
+    if not upright:  # its upper and lower half
+        one = one.transpose(0, 2, 1).copy()
+    seen = {"before": 0, "behind": 0}
     for index in range(100):
         ink = np.zeros((96, 96), np.float32)
-        redraw._neighbour_ink(ink, box, one, redraw.rng_for(0, index))
-        beside = {"left": ink[30:66, :30], "right": ink[30:66, 66:]}
-        assert not (beside["left"] > 0.8).any()
-        assert not ((beside["right"] > 0.1) & (beside["right"] < 0.7)).any()
-        for side, part in beside.items():
+        redraw._neighbour_ink(ink, (30, 30, 66, 66), one, redraw.rng_for(0, index))
+        ink = ink if upright else ink.T
+        parts = {"before": ink[30:66, :30], "behind": ink[30:66, 66:]}
+        assert not (parts["before"] > 0.8).any()
+        assert not ((parts["behind"] > 0.1) & (parts["behind"] < 0.7)).any()
+        for side, part in parts.items():
             seen[side] += part.any()
     assert min(seen.values()) > 20
