@@ -206,6 +206,20 @@ class Model(Section):
         return name
 
 
+class ProgressiveResizing(Section):
+    """Smaller pictures in the first part of the training, which take less time."""
+
+    scales: list[float] = Field([0.75], min_length=1)  # of height and width, one for each batch
+    share: float = Field(0.6, ge=0, le=1)  # of the training that is done with them
+
+    @field_validator("scales")
+    @classmethod
+    def _within_the_input(cls, scales: list[float]) -> list[float]:
+        if not all(0.1 <= scale <= 1 for scale in scales):
+            raise ValueError("give parts of the input's size, from 0.1 to 1, such as [0.75]")
+        return scales
+
+
 class Train(Section):
     """Training in PaddleX. `transforms` are PaddleClas operators for training images only."""
 
@@ -218,6 +232,7 @@ class Train(Section):
     weight_decay: float = Field(1e-4, ge=0)
     label_smoothing: float = Field(0.0, ge=0, lt=1)
     transforms: list[dict[str, Any]] = []
+    progressive_resizing: ProgressiveResizing | None = None  # null: always the input's size
     device: str = "auto"  # auto, cpu, gpu, gpu:0,1 ...
     dist_ips: str | None = None  # PaddleX's list of machines, "192.168.0.16,192.168.0.17"
     processes: int = Field(2, ge=1, le=64)  # that share a batch on a CPU; a GPU takes one

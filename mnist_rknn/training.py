@@ -184,7 +184,7 @@ def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]
         output: folder for checkpoints and logs.
         labels: class names by index.
     """
-    image = recipe.image
+    image, resizing = recipe.image, recipe.train.progressive_resizing
     topk = [1, min(5, len(labels))]
     decode = {"DecodeImage": {"to_rgb": image.color_order == "rgb", "channel_first": False}}
     normalize = {
@@ -223,6 +223,7 @@ def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]
             "use_visualdl": True,
             "image_shape": [3, image.height, image.width],
             "save_inference_dir": "",
+            "progressive_resizing": resizing and resizing.model_dump(),
         },
         "Arch": {
             "name": recipe.model.architecture or recipe.model.name,

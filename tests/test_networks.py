@@ -5,7 +5,7 @@ import paddle
 import pytest
 
 from mnist_rknn.networks import ConvBNReLU, Convolution, DigitNet
-from mnist_rknn.optimizers import Muon, orthogonal
+from mnist_rknn.optimizers import NEWTON_SCHULZ, OTHERS, Muon, orthogonal
 
 
 @pytest.fixture
@@ -88,6 +88,23 @@ def test_orthogonal_keeps_the_directions_and_levels_their_sizes(shape):
     assert np.allclose(left @ np.diag(sizes) @ right, result, atol=1e-3)
 
 
+@pytest.mark.parametrize("shape", [(24, 216), (96, 32)])
+def test_orthogonal_is_the_iteration_of_its_source(shape):
+    """Also where singular values range over four decades, as those of gradients do."""
+    a, b, c = NEWTON_SCHULZ
+    random = np.random.default_rng(4)
+    left, _, right = np.linalg.svd(random.standard_normal(shape), full_matrices=False)
+    matrix = left @ np.diag(np.logspace(0, -4, min(shape))) @ right
+    expected = matrix / np.linalg.norm(matrix)
+    for _ in range(5):
+        square = expected @ expected.T
+        expected = a * expected + (b * square + c * square @ square) @ expected
+
+    result = orthogonal(paddle.to_tensor(matrix.astype("float32")))
+
+    assert np.allclose(result, expected, atol=1e-3)
+
+
 def test_muon_treats_only_convolutions_in_its_own_way():
     convolution, linear = paddle.nn.Conv2D(8, 16, 3, bias_attr=False), paddle.nn.Linear(16, 10)
     before = [weight.numpy() for weight in (convolution.weight, linear.weight)]
@@ -106,8 +123,9 @@ def test_muon_treats_only_convolutions_in_its_own_way():
     step = (before[0] * (1 - 0.1 * 0.01) - convolution.weight.numpy()).reshape(16, -1) / 0.1
     assert np.all((np.linalg.svd(step)[1] > 0.6) & (np.linalg.svd(step)[1] < 1.3))
     assert np.sum(step * gradients[0].reshape(16, -1)) > 0  # downhill
+    rate = 0.1 * OTHERS
     assert np.allclose(
-        linear.weight.numpy(), before[1] * (1 - 0.1 * 0.01) - 0.1 * gradients[1], atol=1e-6
+        linear.weight.numpy(), before[1] * (1 - rate * 0.01) - rate * gradients[1], atol=1e-6
     )
 
 

@@ -5,13 +5,17 @@ import subprocess
 import sys
 import time
 
+import numpy as np
+import paddle
 import psutil
 import pytest
 from conftest import PROJECT, TINY, kill_when, run_script, settings
+from PIL import Image
 
 from mnist_rknn import recipe, training
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
+from mnist_rknn.paddleclas_launcher.launcher import ProgressiveResizing
 
 SHORT = (
     *TINY,
@@ -21,6 +25,7 @@ SHORT = (
     "dataset.redraw.untouched=400",
     "dataset.redraw.camera=100",
     "dataset.redraw.drawn=100",
+    "train.progressive_resizing={scales: [0.5, 0.75], share: 0.5}",
 )
 
 
@@ -70,9 +75,11 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
     (checkout / "tools" / "train.py").write_text(
         "import sys, ppcls.arch\n"
         "from ppcls.optimizer import optimizer\n"
+        "from ppcls.engine.engine import Engine\n"
         "model = ppcls.arch.DigitNet()\n"
         "muon = optimizer.Muon(learning_rate=0.1, grad_clip=None, momentum=0.9)([model])\n"
-        "print('own tool', type(model).__name__, type(muon).__name__, sys.argv[1:])"
+        "print('own tool', type(model).__name__, type(muon).__name__, sys.argv[1:])\n"
+        "print(Engine.train.__name__)"
     )
     result = subprocess.run(
         [sys.executable, "tools/train.py", "-c", "x.yml"],
@@ -82,7 +89,7 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
         text=True,
         check=False,
     )
-    assert "own tool DigitNet Muon ['-c', 'x.yml']" in result.stdout, result.stderr
+    assert "own tool DigitNet Muon ['-c', 'x.yml']\ntrain_resized\n" in result.stdout, result.stderr
 
 
 def test_engine_configuration_takes_the_recipes_facts(tmp_path):
@@ -149,6 +156,46 @@ def script_arguments(folder, steps: str) -> list[str]:
     return ["run.py", steps, "--recipe", "smoke", "--output", str(folder), *settings(SHORT)]
 
 
+def sizes_seen(resizing: ProgressiveResizing, batches: int) -> list[int]:
+    """Height of the pictures that a network in training gets."""
+    network = paddle.nn.Identity()
+    network.register_forward_pre_hook(resizing)
+    return [network(paddle.ones([2, 3, 48, 48])).shape[2] for _ in range(batches)]
+
+
+def test_progressive_resizing_shows_small_pictures_first_and_only_in_training():
+    resizing = ProgressiveResizing([0.5, 0.75], share=0.6, epochs=2, batches=100, seed=1)
+    first, second = sizes_seen(resizing, 100), (resizing.begin(2), sizes_seen(resizing, 100))[1]
+    assert set(first) == set(second[:20]) == {24, 36}
+    assert set(second[20:]) == {48}
+
+    resizing.begin(1)
+    network = paddle.nn.Identity()
+    network.register_forward_pre_hook(resizing)
+    network.eval()
+    assert network(paddle.ones([2, 3, 48, 48])).shape == [2, 3, 48, 48]
+
+
+def test_progressive_resizing_draws_the_same_sizes_in_each_process_and_after_an_interruption():
+    arguments = {"scales": [0.5, 0.75, 1], "share": 1, "epochs": 3, "batches": 40}
+    whole, resumed, other = (ProgressiveResizing(**arguments, seed=s) for s in (1, 1, 2))
+    sizes = sizes_seen(whole, 40)
+    whole.begin(2)
+    resumed.begin(2)
+    assert sizes_seen(whole, 40) == sizes_seen(resumed, 40) != sizes
+    assert sizes_seen(other, 40) != sizes
+
+
+def test_resized_pictures_are_those_of_pillow():
+    picture = np.random.default_rng(3).random((48, 32), dtype=np.float32)
+    expected = Image.fromarray(picture).resize((24, 36), Image.Resampling.BILINEAR)
+    resizing = ProgressiveResizing([0.75], share=1, epochs=1, batches=1, seed=1)
+    network = paddle.nn.Identity()
+    network.register_forward_pre_hook(resizing)
+    resized = network(paddle.to_tensor(picture[None, None]))
+    assert np.allclose(resized[0, 0], np.asarray(expected), atol=1e-5)
+
+
 def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_path):
     """kill -9 of the script alone: kernel and trainer end with it, and the rerun resumes."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -163,6 +210,9 @@ def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_
 
     result = run_script(*script_arguments(killed, "01-02"))
     assert result.returncode == 0, result.stderr
+    log = (killed / "train" / "train.log").read_text()
+    assert "[Train][Epoch 1] batches at 0.5, 0.75 of the size: " in log
+    assert "[Train][Epoch 3] all batches at full size" in log
     executed = (killed / "notebooks" / "02_train.ipynb").read_text()
     assert "going on with an interrupted training" in executed
     assert sha256(whole / weights) == sha256(killed / weights)

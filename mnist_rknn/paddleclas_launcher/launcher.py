@@ -14,6 +14,7 @@ The parent (`mnist_rknn.training`) says which engine to use in `ENGINE_VARIABLE`
 """
 
 import ctypes
+import functools
 import importlib.util
 import json
 import os
@@ -25,7 +26,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
 
@@ -50,6 +51,8 @@ def run(mode: str) -> None:
     register_networks()
     register_optimizers()
     allow_part_of_an_epoch_to_warm_up()
+    if mode == "train":
+        follow_progressive_resizing()
     tool = root / "tools" / TOOLS[mode]
     if tool.is_file():
         runpy.run_path(str(tool), run_name="__main__")
@@ -174,6 +177,94 @@ def allow_part_of_an_epoch_to_warm_up() -> None:
             super().__init__(learning_rate, round(T_max), *args, **kwargs)
 
     lr.CosineAnnealingDecay = CosineAnnealingDecay
+
+
+class ProgressiveResizing:
+    """Shows a network smaller pictures for the first part of its training, which cost less time.
+
+    A forward pre-hook of the network, and thereby the same for every architecture that takes
+    pictures of any size. Which size a batch gets depends on the epoch and the seed alone: the
+    processes that share a batch agree, and a resumed training goes on as it would have.
+
+    Args:
+        scales: parts of the input's height and width, one of which is drawn for each batch.
+        share: part of the training, from 0 to 1, that sees these sizes; the rest sees the input's.
+        epochs: of the whole training.
+        batches: of one epoch.
+        seed: that the sizes depend on.
+    """
+
+    def __init__(self, scales: Sequence[float], share: float, epochs: int, batches: int, seed: int):
+        self.scales, self.seed = list(scales), seed
+        self.batches, self.small = batches, round(share * epochs * batches)
+        self.begin(epoch=1)
+
+    def begin(self, epoch: int) -> None:
+        """Start an epoch, counted from 1."""
+        self.batch = (epoch - 1) * self.batches
+        self.random = random.Random(f"{self.seed} {epoch}")
+
+    def describe(self) -> str:
+        """What the epoch that was begun will do."""
+        left = min(self.batches, max(0, self.small - self.batch))
+        sizes = ", ".join(f"{scale:g}" for scale in self.scales)
+        return f"batches at {sizes} of the size: {left}" if left else "all batches at full size"
+
+    def __call__(self, network, inputs: tuple) -> tuple:
+        """Make a batch of pictures smaller in training: float32 [N, C, H, W] to [N, C, h, w]."""
+        if not network.training:
+            return inputs
+        scale = self.random.choice(self.scales) if self.batch < self.small else 1
+        self.batch += 1
+        pictures, *others = inputs
+        if scale != 1:
+            height, width = pictures.shape[2:]
+            down = resampling(height, max(1, round(height * scale)))
+            across = resampling(width, max(1, round(width * scale)))
+            pictures = down @ pictures @ across.T
+        return (pictures, *others)
+
+
+@functools.cache
+def resampling(pixels: int, wanted: int):
+    """The matrix that resamples a row of pixels, as Pillow does: a tensor [wanted, pixels]."""
+    import numpy as np
+    import paddle
+    from PIL import Image
+
+    every_pixel = Image.fromarray(np.eye(pixels, dtype=np.float32))
+    resized = every_pixel.resize((pixels, wanted), Image.Resampling.BILINEAR)
+    return paddle.to_tensor(np.asarray(resized))
+
+
+def follow_progressive_resizing() -> None:
+    """Follow `Global.progressive_resizing` of the configuration, which PaddleClas has not."""
+    from ppcls.engine import engine as engine_module
+    from ppcls.utils import logger
+
+    train = engine_module.Engine.train
+
+    def train_resized(engine) -> None:
+        settings = engine.config["Global"].get("progressive_resizing")
+        if settings:
+            resizing = ProgressiveResizing(
+                **settings,
+                epochs=engine.config["Global"]["epochs"],
+                batches=len(engine.train_dataloader),
+                seed=engine.config["Global"]["seed"],
+            )
+            train_epoch = engine.train_epoch_func
+
+            def train_epoch_resized(engine, epoch_id, *args) -> None:
+                resizing.begin(epoch_id)
+                logger.info(f"[Train][Epoch {epoch_id}] {resizing.describe()}")
+                train_epoch(engine, epoch_id, *args)
+
+            engine.train_epoch_func = train_epoch_resized
+            engine.model.register_forward_pre_hook(resizing)
+        train(engine)
+
+    engine_module.Engine.train = train_resized
 
 
 # --- the wheel's engine ---------------------------------------------------------------
