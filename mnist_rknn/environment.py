@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 PYTHONS = ((3, 10), (3, 11))
 REQUIREMENTS = Path(__file__).resolve().parents[1] / "requirements.txt"
-RUN_GB = 2.0  # what the default recipe writes: 1.6 GB of pictures, and models
+RUN_GB = 2.0  # what the default recipe writes: 1.5 GB of pictures, and models
 BUILDS = {"paddlepaddle": ("paddlepaddle", "paddlepaddle-gpu")}  # one package, two builds
 KEPT_PADDLE = "MNIST_RKNN_KEPT_PADDLE"  # version of a preinstalled Paddle, as on AI Studio
 

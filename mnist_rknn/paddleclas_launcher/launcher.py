@@ -3,7 +3,7 @@
 PaddleX trains by running `tools/train.py`, `tools/eval.py` and `tools/export_model.py` of
 a PaddleClas checkout in a child process. This folder holds those three files. Each calls
 `run`, which makes the networks of `mnist_rknn.networks` and the optimiser of
-`mnist_rknn.optimizers` known to PaddleClas and then
+`mnist_rknn.optimizers` known to PaddleClas, adds progressive resizing to its training and then
 
 * hands over to the checkout's own tool, where there is a checkout, or
 * runs the engine of the registry wheel `paddleclas` 2.4.2, which ships the engine but no
