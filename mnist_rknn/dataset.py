@@ -201,14 +201,18 @@ def write(folder: Path, recipe: Recipe, source: Source, indices: dict[str, np.nd
             (partial / "images" / split_name).mkdir(parents=True)
         chunks = [pictures[start : start + 500] for start in range(0, len(pictures), 500)]
         rows: dict[str, list[str]] = {}
-        with ProcessPoolExecutor(
-            os.cpu_count(),
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_start_drawing,
-            initargs=(recipe, source, partial),
-        ) as pool:
-            written = pool.map(_write_pictures, chunks)
-            for made in tqdm(written, total=len(chunks), unit="500 pictures", file=sys.stdout):
+        with (
+            ProcessPoolExecutor(
+                os.cpu_count(),
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_drawing,
+                initargs=(recipe, source, partial),
+            ) as pool,
+            # Every 3 seconds, as papermill keeps each state of the bar as a line.
+            tqdm(total=len(pictures), unit="picture", mininterval=3, file=sys.stdout) as bar,
+        ):
+            for chunk, made in zip(chunks, pool.map(_write_pictures, chunks), strict=True):
+                bar.update(len(chunk))
                 for picture in made:
                     rows.setdefault(picture.split, []).append(f"{picture.file} {picture.label}\n")
         for split_name, lines in rows.items():
