@@ -8,7 +8,7 @@ import paddle
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of the quintic iteration, as its author chose them."""
-OTHERS = 0.3
+RATE_OF_OTHERS = 0.3
 """Part of the learning rate that all but convolutions take: their steps are not leveled."""
 
 
@@ -19,7 +19,7 @@ class Muon(paddle.optimizer.Momentum):
     others are hardly learned. Muon takes the direction that Momentum would take as a matrix
     (outputs x inputs and places) and sets all its singular values to about one, so that every
     direction is learned at the same speed. Biases, batch norms and the fully connected layer
-    take Momentum's step, at `OTHERS` of the learning rate.
+    take Momentum's step, at `RATE_OF_OTHERS` of the learning rate.
 
     Source: Keller Jordan et al., "Muon: An optimizer for hidden layers in neural networks", 2024.
 
@@ -31,7 +31,7 @@ class Muon(paddle.optimizer.Momentum):
     @paddle.no_grad()
     def _append_optimize_op(self, block, param_and_grad):
         weight, gradient = param_and_grad
-        rate = float(self.get_lr()) * (1 if weight.ndim == 4 else OTHERS)
+        rate = float(self.get_lr()) * (1 if weight.ndim == 4 else RATE_OF_OTHERS)
         velocity = self._get_accumulator(self._velocity_acc_str, weight)
         velocity.scale_(self._momentum).add_(gradient)
         step = velocity

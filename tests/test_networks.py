@@ -5,7 +5,7 @@ import paddle
 import pytest
 
 from mnist_rknn.networks import ConvBNReLU, Convolution, DigitNet
-from mnist_rknn.optimizers import NEWTON_SCHULZ, OTHERS, Muon, orthogonal
+from mnist_rknn.optimizers import NEWTON_SCHULZ, RATE_OF_OTHERS, Muon, orthogonal
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_muon_treats_only_convolutions_in_its_own_way():
     step = (before[0] * (1 - 0.1 * 0.01) - convolution.weight.numpy()).reshape(16, -1) / 0.1
     assert np.all((np.linalg.svd(step)[1] > 0.6) & (np.linalg.svd(step)[1] < 1.3))
     assert np.sum(step * gradients[0].reshape(16, -1)) > 0  # downhill
-    rate = 0.1 * OTHERS
+    rate = 0.1 * RATE_OF_OTHERS
     assert np.allclose(
         linear.weight.numpy(), before[1] * (1 - rate * 0.01) - rate * gradients[1], atol=1e-6
     )

@@ -211,13 +211,15 @@ def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_
 
     result = run_script(*script_arguments(killed, "01-02"))
     assert result.returncode == 0, result.stderr
-    resized = re.compile(r"\[Train\]\[Epoch \d\] .*(?:at .* size).*")
-    said = [
-        resized.findall((folder / "train" / "train.log").read_text()) for folder in (whole, killed)
-    ]
-    assert "[Train][Epoch 1] batches at 0.5, 0.75 of the size: " in said[0][0]
-    assert said[0][2] == "[Train][Epoch 3] all batches at full size"
-    assert said[0][-len(said[1]) :] == said[1]  # the resumed training goes on with the same sizes
+    # Written by the hook itself: without it the network would see 48 x 48 only, and say nothing.
+    sizes = re.compile(r"\[Train\]\[Epoch \d\] batches by size: .*")
+    said, resumed = (
+        sizes.findall((folder / "train" / "train.log").read_text()) for folder in (whole, killed)
+    )
+    assert "24 x 24: " in said[0] and "36 x 36: " in said[0] and "48 x 48" not in said[0]
+    assert "24 x 24: " in said[1] and "48 x 48: " in said[1]
+    assert re.fullmatch(r".* batches by size: 48 x 48: \d+", said[2])
+    assert said[-len(resumed) :] == resumed
     executed = (killed / "notebooks" / "02_train.ipynb").read_text()
     assert "going on with an interrupted training" in executed
     assert sha256(whole / weights) == sha256(killed / weights)

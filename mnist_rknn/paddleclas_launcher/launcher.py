@@ -26,6 +26,7 @@ import socket
 import subprocess
 import sys
 import threading
+from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -203,12 +204,12 @@ class ProgressiveResizing:
         """Start an epoch, counted from 1."""
         self.batch = (epoch - 1) * self.batches
         self.random = random.Random(f"{self.seed} {epoch}")
+        self.seen: Counter[tuple[int, int]] = Counter()
 
     def describe(self) -> str:
-        """What the epoch that was begun will do."""
-        left = min(self.batches, max(0, self.small - self.batch))
-        sizes = ", ".join(f"{scale:g}" for scale in self.scales)
-        return f"batches at {sizes} of the size: {left}" if left else "all batches at full size"
+        """The sizes that the epoch's batches had so far, and how many had each."""
+        counts = sorted(self.seen.items())
+        return ", ".join(f"{height} x {width}: {count}" for (height, width), count in counts)
 
     def __call__(self, network, inputs: tuple) -> tuple:
         """Make a batch of pictures smaller in training: float32 [N, C, H, W] to [N, C, h, w]."""
@@ -222,6 +223,7 @@ class ProgressiveResizing:
             down = resampling(height, max(1, round(height * scale)))
             across = resampling(width, max(1, round(width * scale)))
             pictures = down @ pictures @ across.T
+        self.seen[tuple(pictures.shape[2:])] += 1
         return (pictures, *others)
 
 
@@ -257,8 +259,8 @@ def follow_progressive_resizing() -> None:
 
             def train_epoch_resized(engine, epoch_id, *args) -> None:
                 resizing.begin(epoch_id)
-                logger.info(f"[Train][Epoch {epoch_id}] {resizing.describe()}")
                 train_epoch(engine, epoch_id, *args)
+                logger.info(f"[Train][Epoch {epoch_id}] batches by size: {resizing.describe()}")
 
             engine.train_epoch_func = train_epoch_resized
             engine.model.register_forward_pre_hook(resizing)
