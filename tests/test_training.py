@@ -16,7 +16,7 @@ from PIL import Image
 from mnist_rknn import recipe, training
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
-from mnist_rknn.paddleclas_launcher.launcher import ProgressiveResizing
+from mnist_rknn.paddleclas_launcher.launcher import ProgressiveResizing, normalize_by_table
 
 SHORT = (
     *TINY,
@@ -138,6 +138,30 @@ def test_checkpoint_with_a_missing_part_is_passed_over(tmp_path):
         for suffix in suffixes:
             (folder / f"epoch_{number}{suffix}").touch()
     assert training.last_checkpoint(tmp_path).endswith("epoch_1.pdparams")
+
+
+@pytest.mark.parametrize("order", ["", "hwc", "chw"])
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+def test_table_normalises_to_the_bit_as_paddleclas_computes(monkeypatch, order, dtype):
+    monkeypatch.syspath_prepend(training.find_engine().root)
+    from ppcls.data import preprocess
+    from ppcls.data.dataloader.common_dataset import create_operators
+
+    computes = preprocess.NormalizeImage
+    monkeypatch.setattr(preprocess, "NormalizeImage", computes)  # put back at the end
+    normalize_by_table()
+    settings = {
+        "scale": 1 / 3, "mean": [10.0, 127.5, 7.7], "std": [127.5, 0.3, 61.0], "order": order
+    }  # fmt: skip
+    (by_table,) = create_operators([{"NormalizeImage": settings}])
+    assert (by_table.table is None) == (order == "chw")
+
+    picture = np.random.default_rng(1).integers(0, 256, (48, 40, 3)).astype(dtype)[:, :, ::-1]
+    if order == "chw":
+        picture = picture.transpose(2, 0, 1)
+    wanted, got = computes(**settings)(picture), by_table(picture)
+    assert got.dtype == wanted.dtype == np.float32
+    assert np.array_equal(got, wanted) and wanted.std() > 1
 
 
 def test_layout_is_the_one_paddlex_expects(tiny_run):
