@@ -34,21 +34,19 @@ class Convolution(nn.Conv2D):
 
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         exporting = not paddle.in_dynamic_mode()
-        if exporting or not x.place.is_cpu_place() or not _onednn_is_wanted():
+        if exporting or not x.place.is_cpu_place():
             return super().forward(x)
         form = (*x.shape, x.stop_gradient, paddle.is_grad_enabled())
         if form in self._compiled:
             return self._compiled[form]([x, self.weight])
+        if not paddle.get_flags("FLAGS_use_onednn")["FLAGS_use_onednn"]:
+            return super().forward(x)
         with DygraphOldIrGuard():
             function = paddle.jit.to_static(_convolve, full_graph=True)
             _, self._compiled[form] = function.get_concrete_program(
                 x, self.weight, self._stride[0], self._padding
             )
             return self._compiled[form]([x, self.weight])
-
-
-def _onednn_is_wanted() -> bool:
-    return paddle.get_flags("FLAGS_use_onednn")["FLAGS_use_onednn"]
 
 
 class ConvBNReLU(nn.Sequential):

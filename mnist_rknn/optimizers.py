@@ -63,10 +63,12 @@ def orthogonal(matrix: paddle.Tensor, steps: int = 5) -> paddle.Tensor:
     result = matrix.T if tall else matrix
     result = result / (result.square().sum().sqrt() + 1e-7)
     square = paddle.matmul(result, result, transpose_y=True)
-    identity = factor = paddle.eye(len(square))
-    for _ in range(steps):
-        polynomial = a * identity + paddle.addmm(square, square, square, beta=b, alpha=c)
-        factor = paddle.matmul(polynomial, factor)
-        square = paddle.matmul(paddle.matmul(polynomial, square), polynomial)
+    constant = a * paddle.eye(len(square))
+    factor = None
+    for steps_left in reversed(range(steps)):
+        polynomial = constant + paddle.addmm(square, square, square, beta=b, alpha=c)
+        factor = polynomial if factor is None else paddle.matmul(polynomial, factor)
+        if steps_left:
+            square = paddle.matmul(paddle.matmul(polynomial, square), polynomial)
     result = paddle.matmul(factor, result)
     return result.T if tall else result
