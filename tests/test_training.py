@@ -113,7 +113,8 @@ def test_processes_share_the_batch(tmp_path):
     for count in (1, 2, 4):
         run = recipe.load("mnist", [f"train.processes={count}"])
         config = training.engine_config(run, tmp_path, tmp_path, ["a", "b"])
-        assert config["DataLoader"]["Train"]["sampler"]["batch_size"] * count == run.train.batch_size
+        sampler = config["DataLoader"]["Train"]["sampler"]
+        assert sampler["batch_size"] * count == run.train.batch_size
     on_gpu = recipe.load("mnist", ["train.device=gpu:0", "train.processes=4"])
     assert training.processes(on_gpu) == 1
 
