@@ -245,6 +245,13 @@ def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_
     assert "24 x 24: " in said[1] and "48 x 48: " in said[1]
     assert re.fullmatch(r".* batches by size: 48 x 48: \d+", said[2])
     assert said[-len(resumed) :] == resumed
+
+    # An epoch's export is made once and copied: every epoch has its own, `latest` the last one's.
+    exports = [
+        sha256(whole / "train" / name / "inference" / "inference.pdiparams")
+        for name in ("epoch_1", "epoch_2", "epoch_3", "latest")
+    ]
+    assert len(set(exports)) == 3 and exports[2] == exports[3]
     executed = (killed / "notebooks" / "02_train.ipynb").read_text()
     assert "going on with an interrupted training" in executed
     assert sha256(whole / weights) == sha256(killed / weights)
