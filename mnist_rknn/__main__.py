@@ -9,9 +9,10 @@ import json
 import sys
 from pathlib import Path
 
-from . import comparison, rknn_file
+from .conversion import rknn_file
 from .errors import PipelineError
 from .files import relative
+from .verification import comparison
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -98,7 +99,7 @@ def _compare(arguments: argparse.Namespace) -> int:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from . import maker  # loads the converter's libraries, which the others do not need
+    from .conversion import maker  # loads the converter's libraries, which the others do not need
 
     maker.export(
         arguments.config_path,
@@ -110,7 +111,7 @@ def _export(arguments: argparse.Namespace) -> int:
 
 
 def _golden(arguments: argparse.Namespace) -> int:
-    from . import golden  # loads numpy, which `inspect` does not need
+    from .verification import golden  # loads numpy, which `inspect` does not need
 
     pack, log = golden.read_pack(arguments.pack), golden.read_log(arguments.log)
     found = golden.compare(pack, log, arguments.runtime)
@@ -119,7 +120,7 @@ def _golden(arguments: argparse.Namespace) -> int:
 
 
 def _import(arguments: argparse.Namespace) -> int:
-    from . import importing  # loads what reads pictures
+    from .data import importing  # loads what reads pictures
 
     recipe = importing.new_recipe_file(arguments.into)
     found = importing.examine(str(arguments.path.expanduser().resolve()))

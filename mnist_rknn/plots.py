@@ -113,7 +113,7 @@ def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figu
 
 
 def learning_curves(history: dict[str, list[float]]) -> Figure:
-    """Loss and accuracy of every epoch, as `training.read_history` returns them."""
+    """Loss and accuracy of every epoch, as `engine.read_history` returns them."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
     epochs = history["epoch"]
     for axis, kind, label in (

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .errors import PipelineError
 from .files import PROJECT
-from .redraw import RedrawConfig
+from .redraw.config import RedrawConfig
 
 CONFIGS = PROJECT / "configs"
 LARGEST = 100_000  # bytes of a recipe's file
@@ -40,7 +40,7 @@ class Samples(Section):
 class Redraw(Section):
     """Digits redrawn as ink on photographed paper, for a model that meets a camera.
 
-    Counts are numbers of pictures. `strengths` changes fields of `redraw.RedrawConfig`.
+    Counts are numbers of pictures. `strengths` changes fields of `redraw.config.RedrawConfig`.
     """
 
     plain: int = Field(50000, ge=0)  # as the data set has them, most with slightly changed writing
@@ -49,7 +49,7 @@ class Redraw(Section):
     drawn: int = Field(25000, ge=0)  # ways of writing the data set lacks, drawn from strokes
     validation: int = Field(3000, ge=1)  # redrawn validation digits, beside the plain ones
     test: int = Field(5000, ge=1)  # test digits in the simulated camera's other world
-    hard: int = Field(1000, ge=1)  # test digits in each of redraw.HARD_CASES
+    hard: int = Field(1000, ge=1)  # test digits in each of redraw.config.HARD_CASES
     strengths: dict[str, Any] = {}
 
     @field_validator("strengths")
@@ -194,7 +194,7 @@ class Image(Section):
 class Model(Section):
     """The network."""
 
-    name: str = "DigitNet"  # a class of mnist_rknn/networks.py, or a model name of PaddleX
+    name: str = "DigitNet"  # a class of mnist_rknn/training/networks.py, or a model name of PaddleX
     architecture: str | None = None  # PaddleClas's name for it, where that is another
     arguments: dict[str, Any] = {}  # of the architecture
 

@@ -15,9 +15,10 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import nbformat
 from nbformat import NotebookNode
 
-from mnist_rknn import archives, steps
+from mnist_rknn.data import archives
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import PROJECT, relative, sha256
+from mnist_rknn.pipeline import steps
 
 TEMPLATE = Path(__file__).with_name("main.template.ipynb")
 TOP = "mnist-rknn"  # the folder in the zip file

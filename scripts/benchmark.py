@@ -21,9 +21,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 import psutil
 
 from mnist_rknn import recipe as recipes
-from mnist_rknn import steps
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json, write_json
+from mnist_rknn.pipeline import steps
 
 
 def main() -> int:

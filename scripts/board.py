@@ -13,8 +13,8 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mnist_rknn import recipe as recipes
-from mnist_rknn import runner, steps
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.pipeline import runner, steps
 
 
 def main() -> int:
@@ -30,7 +30,8 @@ def main() -> int:
     try:
         recipe = recipes.load(arguments.recipe, arguments.set)
         folder = steps.run_folder(recipe, arguments.output)
-        from mnist_rknn import board, report
+        from mnist_rknn.deployment import board
+        from mnist_rknn.verification import report
 
         with runner.lock(folder, "scripts/board.py"):
             content = board.measure(recipe, folder, arguments.host, arguments.ssh_config)

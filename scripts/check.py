@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mnist_rknn import environment
+from mnist_rknn.pipeline import environment
 
 
 def main() -> int:

@@ -21,13 +21,17 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from mnist_rknn import dataset, inference, redraw, runner, sources, steps
 from mnist_rknn import recipe as recipes
+from mnist_rknn.conversion import inference
+from mnist_rknn.data import dataset, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json, write_json
+from mnist_rknn.pipeline import runner, steps
+from mnist_rknn.redraw.config import HARD_CASES, SIMULATED_CAMERA
+from mnist_rknn.redraw.picture import try_redraw
 
 COLUMNS = (
-    "mnist", "camera", "simulated", *redraw.HARD_CASES,
+    "mnist", "camera", "simulated", *HARD_CASES,
     "parameters", "cycles", "weights_kb", "train_seconds",
 )  # fmt: skip
 SEED = 2**20  # of the simulated pictures: far from any that a recipe draws with
@@ -101,10 +105,10 @@ def accuracies(recipe: recipes.Recipe, folder: Path, simulated: int) -> dict[str
     }
     source = sources.load_source(recipe)
     digits = dataset.split(recipe, source)["val"][:simulated]
-    for name, world in {"simulated": redraw.SIMULATED_CAMERA, **redraw.HARD_CASES}.items():
+    for name, world in {"simulated": SIMULATED_CAMERA, **HARD_CASES}.items():
         config = replace(world, image_size=recipe.image.width)
         drawn = [
-            redraw.try_redraw(
+            try_redraw(
                 source.train_images[digit],
                 int(source.train_classes[digit]),
                 source.train_images,

@@ -16,9 +16,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mnist_rknn import recipe as recipes
-from mnist_rknn import runner, steps
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json, write_json
+from mnist_rknn.pipeline import runner, steps
 
 # Each is recipe mobilenetv3 with these changes; the default network is in its own run.
 REFERENCES = {

@@ -12,9 +12,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mnist_rknn import recipe as recipes
-from mnist_rknn import runner, steps
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
+from mnist_rknn.pipeline import runner, steps
 
 
 def main() -> int:
@@ -29,7 +29,7 @@ def main() -> int:
     try:
         recipe = recipes.load(arguments.recipe, arguments.set)
         folder = steps.run_folder(recipe, arguments.output)
-        from mnist_rknn import deploy
+        from mnist_rknn.deployment import deploy
 
         with runner.lock(folder, "scripts/deploy.py"):
             path = deploy.build(recipe, folder, arguments.codegen)

@@ -14,9 +14,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mnist_rknn import recipe as recipes
-from mnist_rknn import steps
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
+from mnist_rknn.pipeline import steps
 
 
 def main() -> int:
@@ -31,7 +31,7 @@ def main() -> int:
     try:
         recipe = recipes.load(arguments.recipe, arguments.set)
         run = steps.run_folder(recipe, arguments.output)
-        from mnist_rknn import evaluation
+        from mnist_rknn.verification import evaluation
 
         results = evaluation.evaluate(recipe, run, arguments.images)
     except PipelineError as error:

@@ -15,10 +15,11 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mnist_rknn import quantstudy, runner, steps
 from mnist_rknn import recipe as recipes
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
+from mnist_rknn.pipeline import runner, steps
+from mnist_rknn.verification import quantstudy
 
 
 def main() -> int:

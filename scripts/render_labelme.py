@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mnist_rknn import shapes
+from mnist_rknn.data import shapes
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
 

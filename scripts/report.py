@@ -11,9 +11,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mnist_rknn import recipe as recipes
-from mnist_rknn import steps
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
+from mnist_rknn.pipeline import steps
 
 
 def main() -> int:
@@ -26,7 +26,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         recipe = recipes.load(arguments.recipe, arguments.set)
-        from mnist_rknn import report
+        from mnist_rknn.verification import report
 
         path = report.build(recipe, steps.run_folder(recipe, arguments.output))
     except PipelineError as error:

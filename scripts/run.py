@@ -16,9 +16,9 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from mnist_rknn import recipe as recipes
-from mnist_rknn import steps
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
+from mnist_rknn.pipeline import steps
 
 
 def main() -> int:
@@ -38,11 +38,11 @@ def main() -> int:
                 steps.refresh(step, recipe, folder)
             return 0
         if arguments.summary:
-            from mnist_rknn import manifest
+            from mnist_rknn.verification import manifest
 
             print(manifest.summary(folder))
             return 0
-        from mnist_rknn import runner
+        from mnist_rknn.pipeline import runner
 
         parameters = {
             "recipe": arguments.recipe,
@@ -72,7 +72,7 @@ def main() -> int:
 
 def show_report(recipe: recipes.Recipe, folder: Path) -> None:
     """Write the report of a run that stopped, as far as its results can be read."""
-    from mnist_rknn import report
+    from mnist_rknn.verification import report
 
     with contextlib.suppress(PipelineError):
         print(f"report: {relative(report.build(recipe, folder))}")

@@ -16,7 +16,7 @@ PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-from mnist_rknn import mnist
+from mnist_rknn.data import mnist
 
 # The smoke recipe, smaller still: every stage is real, and the whole takes about a minute.
 TINY = (

@@ -7,10 +7,14 @@ new paper. The second keeps what a generator does not think of: real strokes.
 import cv2
 import numpy as np
 
-from mnist_rknn import redraw
+from mnist_rknn.redraw.config import RedrawConfig
+from mnist_rknn.redraw.glyph import glyph_from_strokes
+from mnist_rknn.redraw.ink import lay_ink
+from mnist_rknn.redraw.prints import PRINTS
+from mnist_rknn.redraw.skeletons import SKELETONS
 
-DRAWN = redraw.RedrawConfig(rotation_deg=(-8, 8), perspective=0.05)
-STYLES = list(redraw.SKELETONS)
+DRAWN = RedrawConfig(rotation_deg=(-8, 8), perspective=0.05)
+STYLES = list(SKELETONS)
 
 
 def paper(
@@ -22,7 +26,7 @@ def paper(
     if kind != "plain":
         middle = coarse / 2
         box = (middle - 9, middle - 9, middle + 9, middle + 9)
-        printed = np.asarray(redraw.PRINTS[kind](rng, coarse, box, redraw.RedrawConfig()))
+        printed = np.asarray(PRINTS[kind](rng, coarse, box, RedrawConfig()))
         plane -= np.float32(contrast) * printed.reshape(-1, coarse, coarse)[0]
     side = max(height, width)
     plane = cv2.resize(plane, (side, side), interpolation=cv2.INTER_LINEAR)[:height, :width]
@@ -44,10 +48,8 @@ def shadow(rng: np.random.Generator, frame: np.ndarray, depth: float = 0.5) -> n
 
 def drawn_ink(rng: np.random.Generator, height: int, pen: str) -> np.ndarray:
     """Coverage, float32 [height, w] of 0-1, of one digit in a random way of writing."""
-    glyph, half_width = redraw.glyph_from_strokes(
-        STYLES[int(rng.integers(len(STYLES)))], rng, DRAWN
-    )
-    ink = redraw.lay_ink(glyph, half_width, 48, rng, DRAWN, pen)
+    glyph, half_width = glyph_from_strokes(STYLES[int(rng.integers(len(STYLES)))], rng, DRAWN)
+    ink = lay_ink(glyph, half_width, 48, rng, DRAWN, pen)
     rows, columns = np.nonzero(ink.max(1) > 0.3)[0], np.nonzero(ink.max(0) > 0.3)[0]
     ink = ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     width = max(2, round(height * ink.shape[1] / ink.shape[0]))

@@ -15,8 +15,9 @@ import pytest
 from conftest import PROJECT, run_script
 from test_mnist import can_cut_network
 
-from mnist_rknn import aistudio, archives, environment, mnist, steps
+from mnist_rknn.data import archives, mnist
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.pipeline import aistudio, environment, steps
 
 SPEC = importlib.util.spec_from_file_location("builder", PROJECT / "scripts" / "aistudio.py")
 builder = importlib.util.module_from_spec(SPEC)
@@ -52,7 +53,8 @@ def test_zip_holds_what_a_run_needs_and_nothing_of_this_machine(bundle):
     notebooks = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("notebooks/*.ipynb")}
     assert package | notebooks <= inside
     assert {
-        "main.ipynb", "mnist_rknn/report.html.j2", "configs/smoke.yaml", "scripts/run.py",
+        "main.ipynb", "mnist_rknn/verification/report.html.j2",
+        "configs/smoke.yaml", "scripts/run.py",
         "requirements.txt", "LICENSE", "README.md", "data/README.md",
     } <= inside  # fmt: skip
     assert not [name for name in inside if re.match(r"output|data/(?!README)|tests|\.", name)]
@@ -287,7 +289,7 @@ def test_run_all_leaves_what_single_notebooks_leave(bundle, mnist_folder, tmp_pa
     root = home / "projects" / "mnist-rknn"
 
     code = (
-        "import json, sys; from pathlib import Path; from mnist_rknn import runner\n"
+        "import json, sys; from pathlib import Path; from mnist_rknn.pipeline import runner\n"
         "runner.execute(Path('main.ipynb'), Path('executed.ipynb'), json.loads(sys.argv[1]))"
     )
     cut = ["unshare", "-rn"] if can_cut_network() else []

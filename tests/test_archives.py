@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mnist_rknn import archives
+from mnist_rknn.data import archives
 from mnist_rknn.errors import PipelineError
 
 

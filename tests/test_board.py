@@ -20,9 +20,11 @@ import numpy as np
 import pytest
 from conftest import PROJECT, TINY, last_line, run_script, settings
 
-from mnist_rknn import board, deploy, inference, report
 from mnist_rknn import recipe as recipes
+from mnist_rknn.conversion import inference
+from mnist_rknn.deployment import board, deploy
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.verification import report
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin")
 pytestmark = pytest.mark.skipif(not SSHD, reason="needs Debian's openssh-server")

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mnist_rknn import calibration, dataset
+from mnist_rknn.conversion import calibration
+from mnist_rknn.data import dataset
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 

@@ -4,7 +4,8 @@ import cv2
 import numpy as np
 import pytest
 
-from mnist_rknn import dataset, pictures, recipe, sources
+from mnist_rknn import recipe
+from mnist_rknn.data import dataset, pictures, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 

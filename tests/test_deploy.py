@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 from conftest import TINY, last_line, run_script, settings
 
-from mnist_rknn import deploy, golden, manifest, rknn_file
 from mnist_rknn import recipe as recipes
+from mnist_rknn.conversion import rknn_file
+from mnist_rknn.deployment import deploy
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.verification import golden, manifest
 
 RECIPE = recipes.load("smoke", TINY)
 

@@ -12,8 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_inspector import command
 
-from mnist_rknn import golden, inference, metrics, recipe, rknn_file
+from mnist_rknn import recipe
+from mnist_rknn.conversion import inference, rknn_file
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.verification import golden, metrics
 
 
 @pytest.fixture(scope="module")

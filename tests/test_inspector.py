@@ -13,8 +13,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mnist_rknn import __main__ as commands
-from mnist_rknn import comparison, recipe, rknn_file
+from mnist_rknn import recipe
+from mnist_rknn.conversion import rknn_file
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.verification import comparison
 
 MEMORY = 64 << 20  # bytes that reading one small file may take at most
 QUICK = settings(

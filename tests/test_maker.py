@@ -7,7 +7,8 @@ import yaml
 from test_inspector import command
 from test_onnx_graph import classifier
 
-from mnist_rknn import maker, recipe, rknn_file
+from mnist_rknn import recipe
+from mnist_rknn.conversion import maker, rknn_file
 from mnist_rknn.errors import PipelineError
 
 

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mnist_rknn import metrics, recipe
+from mnist_rknn import recipe
+from mnist_rknn.verification import metrics
 
 
 def test_wilson_interval_matches_published_values():

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import PROJECT
 
-from mnist_rknn import idx, mnist
+from mnist_rknn.data import idx, mnist
 from mnist_rknn.errors import PipelineError
 
 
@@ -118,7 +118,7 @@ def can_cut_network() -> bool:
 def test_without_network_and_data_the_message_says_what_to_do(tmp_path):
     code = (
         f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
-        "from pathlib import Path; from mnist_rknn import mnist\n"
+        "from pathlib import Path; from mnist_rknn.data import mnist\n"
         f"mnist.fetch(Path({str(tmp_path / 'data')!r}))"
     )
     result = subprocess.run(

@@ -17,7 +17,9 @@ from conftest import PROJECT, TINY
 from onnx import TensorProto, helper, numpy_helper
 from test_onnx_graph import classifier
 
-from mnist_rknn import dataset, files, preflight, recipe
+from mnist_rknn import files, recipe
+from mnist_rknn.conversion import preflight
+from mnist_rknn.data import dataset
 from mnist_rknn.errors import PipelineError
 
 KEPT = ("smoke.rknn", "layers.json", "layer_error.json", "golden.npz", "verify.json")

@@ -4,8 +4,8 @@ import numpy as np
 import paddle
 import pytest
 
-from mnist_rknn.networks import ConvBNReLU, Convolution, DigitNet
-from mnist_rknn.optimizers import NEWTON_SCHULZ, RATE_OF_OTHERS, Muon, orthogonal
+from mnist_rknn.training.networks import ConvBNReLU, Convolution, DigitNet
+from mnist_rknn.training.optimizers import NEWTON_SCHULZ, RATE_OF_OTHERS, Muon, orthogonal
 
 
 @pytest.fixture

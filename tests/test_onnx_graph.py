@@ -5,7 +5,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from mnist_rknn import inference, onnx_graph, recipe
+from mnist_rknn import recipe
+from mnist_rknn.conversion import inference, onnx_graph
 from mnist_rknn.errors import PipelineError
 
 

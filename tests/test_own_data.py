@@ -15,24 +15,13 @@ import pytest
 from conftest import last_line, run_script, settings
 from own_sets import folder_set, idx_set, labelme_set, paddlex_set
 
-from mnist_rknn import (
-    calibration,
-    dataset,
-    fonts,
-    importing,
-    metrics,
-    plots,
-    preflight,
-    quantstudy,
-    recipe,
-    rknn_file,
-    rknn_toolkit,
-    shapes,
-    sources,
-)
+from mnist_rknn import fonts, plots, recipe
 from mnist_rknn.__main__ import main
+from mnist_rknn.conversion import calibration, preflight, rknn_file, rknn_toolkit
+from mnist_rknn.data import dataset, importing, shapes, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
+from mnist_rknn.verification import metrics, quantstudy
 
 OPEN = ("verify.min_accuracy=0.0", "verify.max_drop=1.0", "verify.min_cosine=-1.0")
 SMALL = (

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mnist_rknn import pictures
+from mnist_rknn.data import pictures
 from mnist_rknn.errors import PipelineError
 
 

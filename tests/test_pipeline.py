@@ -13,8 +13,9 @@ import yaml
 from conftest import PROJECT, TINY, kill_when, last_line, run_script, settings
 from test_mnist import can_cut_network, can_mount
 
-from mnist_rknn import recipe, steps
+from mnist_rknn import recipe
 from mnist_rknn.files import sha256
+from mnist_rknn.pipeline import steps
 
 NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 

@@ -9,10 +9,19 @@ import numpy as np
 import pytest
 from conftest import TINY, last_line, run_script, settings
 
-from mnist_rknn import dataset, evaluation, recipe, redraw, skeletons, sources
+from mnist_rknn import recipe
+from mnist_rknn.data import dataset, sources
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.redraw import skeletons
+from mnist_rknn.redraw.config import CLEAN, HARD_CASES, SIMULATED_CAMERA, RedrawConfig
+from mnist_rknn.redraw.fields import rng_for
+from mnist_rknn.redraw.glyph import glyph_from_mnist
+from mnist_rknn.redraw.ink import Illegible, lay_ink
+from mnist_rknn.redraw.paper import neighbour_ink
+from mnist_rknn.redraw.picture import legibility, redraw, reference, try_redraw
+from mnist_rknn.verification import evaluation
 
-CONFIG = redraw.RedrawConfig()
+CONFIG = RedrawConfig()
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +32,7 @@ def digits(mnist_folder):
 def test_same_seed_and_index_give_the_same_bytes_in_any_order(digits):
     def draw(order):
         return {
-            i: redraw.try_redraw(
+            i: try_redraw(
                 digits.train_images[i],
                 int(digits.train_classes[i]),
                 digits.train_images,
@@ -36,7 +45,7 @@ def test_same_seed_and_index_give_the_same_bytes_in_any_order(digits):
 
     first, second = draw(range(12)), draw(reversed(range(12)))
     assert all(np.array_equal(first[i], second[i]) for i in range(12))
-    other = redraw.try_redraw(digits.train_images[0], 5, digits.train_images, 6, 0, CONFIG)
+    other = try_redraw(digits.train_images[0], 5, digits.train_images, 6, 0, CONFIG)
     assert not np.array_equal(first[0], other)
 
 
@@ -70,10 +79,10 @@ def test_written_data_set_is_the_same_with_one_process_and_with_several(
 def test_no_picture_is_below_the_legibility_floor(digits):
     """A floor that nothing can reach refuses everything, so the floor is really applied."""
     image, label = digits.train_images[0], int(digits.train_classes[0])
-    with pytest.raises(redraw.Illegible, match="illegible in eight attempts"):
-        redraw.redraw(image, label, digits.train_images, 1, 0, replace(CONFIG, min_contrast=1.1))
+    with pytest.raises(Illegible, match="illegible in eight attempts"):
+        redraw(image, label, digits.train_images, 1, 0, replace(CONFIG, min_contrast=1.1))
     blank = np.zeros((28, 28), np.uint8)
-    assert redraw.try_redraw(blank, 0, digits.train_images, 1, 0, CONFIG) is None
+    assert try_redraw(blank, 0, digits.train_images, 1, 0, CONFIG) is None
 
 
 @pytest.mark.parametrize("pen, width", [("ballpoint", 0.03), ("marker", 0.22)])
@@ -92,13 +101,11 @@ def test_no_pen_breaks_a_stroke_or_closes_a_loop(digits, pen, width):
 
     narrower, changed = 0, []
     for index in range(150):
-        rng = redraw.rng_for(3, index)
+        rng = rng_for(3, index)
         label = int(digits.train_classes[index])
-        distance, half_width = redraw.glyph_from_mnist(
-            digits.train_images[index], label, rng, CONFIG
-        )
+        distance, half_width = glyph_from_mnist(digits.train_images[index], label, rng, CONFIG)
         written = distance < half_width
-        ink = redraw.lay_ink(distance, half_width, 45, rng, config, pen) > 0.5
+        ink = lay_ink(distance, half_width, 45, rng, config, pen) > 0.5
         if pieces(ink) != pieces(written):
             changed.append(index)
         narrower += int(ink.sum() < written.sum())
@@ -111,8 +118,7 @@ def test_a_scan_may_have_fewer_pixels_than_the_input(digits):
     def sharpness(scan_size):
         config = replace(CONFIG, scan=1.0, scan_black_and_white=1.0, scan_size=scan_size)
         pictures = [
-            redraw.redraw(digits.train_images[i], 0, digits.train_images, 1, i, config)
-            for i in range(20)
+            redraw(digits.train_images[i], 0, digits.train_images, 1, i, config) for i in range(20)
         ]
         return np.mean([cv2.Laplacian(cv2.cvtColor(p, 6), cv2.CV_32F).std() for p in pictures])
 
@@ -123,9 +129,7 @@ def test_clean_redrawing_is_mnist_again(digits):
     """With every strength at nothing the digit is where and what it was, white on black."""
     for i in range(10):
         label = int(digits.train_classes[i])
-        image = redraw.try_redraw(
-            digits.train_images[i], label, digits.train_images, 1, i, redraw.CLEAN
-        )
+        image = try_redraw(digits.train_images[i], label, digits.train_images, 1, i, CLEAN)
         assert image.shape == (48, 48, 3)
         assert image[:4].max() < 40 and image.max() > 200
         ys, xs = np.nonzero(image[..., 0] > 128)
@@ -135,9 +139,9 @@ def test_clean_redrawing_is_mnist_again(digits):
 @pytest.mark.parametrize("name", skeletons.SKELETONS)
 def test_every_way_of_writing_can_be_drawn_by_name(digits, name):
     label = skeletons.SKELETONS[name][0]
-    reference = redraw.reference(name, 48)
-    assert reference.min() < 60 and reference[0, 0, 0] > 200
-    image = redraw.redraw(None, label, digits.train_images, 2, 1, CONFIG, name)
+    clean = reference(name, 48)
+    assert clean.min() < 60 and clean[0, 0, 0] > 200
+    image = redraw(None, label, digits.train_images, 2, 1, CONFIG, name)
     assert image.shape == (48, 48, 3) and image.std() > 2
 
 
@@ -153,9 +157,9 @@ def test_every_way_of_writing_can_be_drawn_by_name(digits, name):
 )
 def test_every_strength_changes_pictures(digits, field, value):
     nothing = 0.0 if isinstance(value, float) else (0.0, 0.0)
-    base = replace(redraw.CLEAN, inverted=0.0)
+    base = replace(CLEAN, inverted=0.0)
     images = [
-        redraw.try_redraw(
+        try_redraw(
             digits.train_images[15],
             7,
             digits.train_images,
@@ -170,10 +174,10 @@ def test_every_strength_changes_pictures(digits, field, value):
 
 def test_simulated_camera_shares_no_paper_and_no_blur_with_training():
     train = {name for name, _ in CONFIG.papers}
-    test = {name for name, _ in redraw.SIMULATED_CAMERA.papers}
+    test = {name for name, _ in SIMULATED_CAMERA.papers}
     assert test and not train & test
-    assert redraw.SIMULATED_CAMERA.defocus_kernel != CONFIG.defocus_kernel
-    for case in redraw.HARD_CASES.values():
+    assert SIMULATED_CAMERA.defocus_kernel != CONFIG.defocus_kernel
+    for case in HARD_CASES.values():
         assert not train & {name for name, _ in case.papers}
         assert case.defocus_kernel != CONFIG.defocus_kernel
 
@@ -190,7 +194,7 @@ def test_legibility_counts_the_edge_of_a_shadow_as_no_clutter():
     measured = {}
     for name, paper in {"light": light, "shade": shade, "print": print_}.items():
         gray = np.where(ink > 0.5, paper // 3, paper).astype(np.uint8)
-        measured[name] = redraw.legibility(np.repeat(gray[..., None], 3, 2), ink)
+        measured[name] = legibility(np.repeat(gray[..., None], 3, 2), ink)
     assert measured["light"][0] > 0.4 and measured["light"][1] < 0.02
     assert measured["shade"][0] > 0.3
     assert measured["shade"][1] < measured["print"][1] / 2
@@ -222,10 +226,10 @@ def test_camera_is_measured_beside_the_test_images(tiny_run):
     assert list(verify["camera"]) == ["paddle", "onnx", "slim", "rknn"]
     assert 50 < verify["camera"]["rknn"]["accuracy"]["images"] <= 100
     for stage in ("slim", "rknn"):
-        assert set(verify["hard_cases"][stage]) == {*redraw.HARD_CASES, "all"}
+        assert set(verify["hard_cases"][stage]) == {*HARD_CASES, "all"}
         assert 15 < verify["hard_cases"][stage]["small"]["images"] <= 20
     assert verify["hard_cases"]["rknn"]["all"]["images"] == sum(
-        verify["hard_cases"]["rknn"][case]["images"] for case in redraw.HARD_CASES
+        verify["hard_cases"]["rknn"][case]["images"] for case in HARD_CASES
     )
 
 
@@ -315,7 +319,7 @@ def test_of_a_neighbour_at_most_half_of_the_ink_is_seen_however_narrow_it_is(upr
     seen = {"before": 0, "behind": 0}
     for index in range(100):
         ink = np.zeros((96, 96), np.float32)
-        redraw._neighbour_ink(ink, (30, 30, 66, 66), one, redraw.rng_for(0, index))
+        neighbour_ink(ink, (30, 30, 66, 66), one, rng_for(0, index))
         ink = ink if upright else ink.T
         parts = {"before": ink[30:66, :30], "behind": ink[30:66, 66:]}
         assert not (parts["before"] > 0.8).any()

@@ -13,8 +13,9 @@ import yaml
 from conftest import PROJECT, TINY, last_line, run_script, settings
 from test_onnx_graph import classifier
 
-from mnist_rknn import layer_error, metrics, quantstudy, recipe, report
+from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.verification import layer_error, metrics, quantstudy, report
 
 RUN = recipe.load("smoke", TINY)
 

@@ -8,7 +8,8 @@ import pytest
 from onnx import numpy_helper
 from test_onnx_graph import classifier
 
-from mnist_rknn import inference, recipe, rknn_file, rknn_toolkit
+from mnist_rknn import recipe
+from mnist_rknn.conversion import inference, rknn_file, rknn_toolkit
 from mnist_rknn.errors import PipelineError
 
 MEAN = STD = [127.5, 127.5, 127.5]

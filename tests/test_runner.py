@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from conftest import TINY, last_line, run_script, settings
 
-from mnist_rknn import runner
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.pipeline import runner
 
 
 def make_notebook(path, *cells: str):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from own_sets import CHINESE, annotate, drawing, folder_set, idx_set, labelme_set, paddlex_set, save
 
-from mnist_rknn import dataset, layouts, mnist, recipe, sources
+from mnist_rknn import recipe
+from mnist_rknn.data import dataset, layouts, mnist, sources
 from mnist_rknn.errors import PipelineError
 
 
@@ -328,7 +329,7 @@ def test_long_list_is_read_without_opening_a_picture(tmp_path):
 
 
 def test_changed_pictures_make_the_data_step_stale(tmp_path):
-    from mnist_rknn import steps
+    from mnist_rknn.pipeline import steps
 
     wanted = own("folder", folder_set(tmp_path / "set", 12))
     step = steps.find("01_data")

@@ -9,9 +9,10 @@ import time
 import pytest
 from conftest import PROJECT, TINY, last_line, run_script, settings
 
-from mnist_rknn import recipe, steps
+from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import FolderLock
+from mnist_rknn.pipeline import steps
 
 
 def stale(folder, *overrides) -> list[str]:
@@ -181,6 +182,6 @@ def test_list_shows_state_and_reason(finished):
 
 def test_training_depends_on_every_file_the_engine_loads():
     training = steps.select("02")[0]
-    launcher = PROJECT / "mnist_rknn" / "paddleclas_launcher" / "launcher.py"
+    launcher = PROJECT / "mnist_rknn" / "training" / "paddleclas_launcher" / "launcher.py"
     loaded = re.findall(r'load\("(\w+\.py)"\)', launcher.read_text())
-    assert loaded and set(loaded) <= set(training.modules)
+    assert loaded and {f"training/{name}" for name in loaded} <= set(training.modules)

@@ -13,10 +13,11 @@ import pytest
 from conftest import PROJECT, TINY, kill_when, run_script, settings
 from PIL import Image
 
-from mnist_rknn import recipe, training
+from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
-from mnist_rknn.paddleclas_launcher.launcher import ProgressiveResizing, normalize_by_table
+from mnist_rknn.training import engine
+from mnist_rknn.training.paddleclas_launcher.launcher import ProgressiveResizing, normalize_by_table
 
 SHORT = (
     *TINY,
@@ -39,28 +40,28 @@ def make_checkout(folder):
 
 def test_named_checkout_is_preferred(tmp_path, monkeypatch):
     checkout = make_checkout(tmp_path / "PaddleClas")
-    monkeypatch.setenv(training.CHECKOUT_VARIABLE, str(checkout))
-    assert training.find_engine() == training.Engine("checkout", checkout)
+    monkeypatch.setenv(engine.CHECKOUT_VARIABLE, str(checkout))
+    assert engine.find_engine() == engine.Engine("checkout", checkout)
 
 
 def test_variable_that_names_something_else_is_refused(tmp_path, monkeypatch):
-    monkeypatch.setenv(training.CHECKOUT_VARIABLE, str(tmp_path))
+    monkeypatch.setenv(engine.CHECKOUT_VARIABLE, str(tmp_path))
     with pytest.raises(PipelineError, match="is not a PaddleClas checkout"):
-        training.find_engine()
+        engine.find_engine()
 
 
 def test_wheel_is_the_fallback(monkeypatch):
-    monkeypatch.delenv(training.CHECKOUT_VARIABLE, raising=False)
-    engine = training.find_engine()
-    assert engine.kind == "wheel" and (engine.root / "ppcls" / "engine").is_dir()
+    monkeypatch.delenv(engine.CHECKOUT_VARIABLE, raising=False)
+    found = engine.find_engine()
+    assert found.kind == "wheel" and (found.root / "ppcls" / "engine").is_dir()
 
 
 def test_second_training_in_a_kernel_does_not_take_our_launcher_for_a_checkout(monkeypatch):
     """The notebooks reach the package by "..", and the first training has set the variable."""
-    monkeypatch.setenv(training.CHECKOUT_VARIABLE, str(training.LAUNCHER))
-    code = "import sys; sys.path.insert(0, '..'); from mnist_rknn import training; "
+    monkeypatch.setenv(engine.CHECKOUT_VARIABLE, str(engine.LAUNCHER))
+    code = "import sys; sys.path.insert(0, '..'); from mnist_rknn.training import engine; "
     result = subprocess.run(
-        [sys.executable, "-c", code + "print(training.find_engine().kind)"],
+        [sys.executable, "-c", code + "print(engine.find_engine().kind)"],
         cwd=PROJECT / "notebooks", capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert result.stdout == "wheel\n", result.stderr
@@ -68,7 +69,7 @@ def test_second_training_in_a_kernel_does_not_take_our_launcher_for_a_checkout(m
 
 def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path):
     """A checkout's own tool runs, and finds DigitNet and Muon where PaddleClas looks for them."""
-    wheel = training.find_engine().root
+    wheel = engine.find_engine().root
     checkout = tmp_path / "PaddleClas"
     checkout.mkdir()
     (checkout / "ppcls").symlink_to(wheel / "ppcls")
@@ -84,8 +85,8 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
     )
     result = subprocess.run(
         [sys.executable, "tools/train.py", "-c", "x.yml"],
-        cwd=training.LAUNCHER,
-        env={**os.environ, training.ENGINE_VARIABLE: str(checkout)},
+        cwd=engine.LAUNCHER,
+        env={**os.environ, engine.ENGINE_VARIABLE: str(checkout)},
         capture_output=True,
         text=True,
         check=False,
@@ -95,14 +96,14 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
 
 def test_engine_configuration_takes_the_recipes_facts(tmp_path):
     run = recipe.load("mnist", ["image.mean=[10, 20, 30]", "image.color_order=bgr", "seed=9"])
-    config = training.engine_config(run, tmp_path, tmp_path, ["a", "b", "c"])
+    config = engine.engine_config(run, tmp_path, tmp_path, ["a", "b", "c"])
     train = config["DataLoader"]["Train"]["dataset"]["transform_ops"]
     assert train[0]["DecodeImage"]["to_rgb"] is False
     assert train[-1]["NormalizeImage"]["mean"] == [10.0, 20.0, 30.0]
     assert config["Arch"]["class_num"] == 3 and config["Global"]["seed"] == 9
     assert config["Optimizer"]["name"] == "Muon"
     assert config["Loss"]["Train"][0]["CELoss"]["epsilon"] == 0.1
-    plain = training.engine_config(
+    plain = engine.engine_config(
         recipe.load("mnist", ["train.optimizer=Momentum"]), tmp_path, tmp_path, ["a", "b"]
     )
     assert plain["Optimizer"]["name"] == "Momentum"
@@ -112,24 +113,24 @@ def test_engine_configuration_takes_the_recipes_facts(tmp_path):
 def test_processes_share_the_batch(tmp_path):
     for count in (1, 2, 4):
         run = recipe.load("mnist", [f"train.processes={count}"])
-        config = training.engine_config(run, tmp_path, tmp_path, ["a", "b"])
+        config = engine.engine_config(run, tmp_path, tmp_path, ["a", "b"])
         sampler = config["DataLoader"]["Train"]["sampler"]
         assert sampler["batch_size"] * count == run.train.batch_size
     on_gpu = recipe.load("mnist", ["train.device=gpu:0", "train.processes=4"])
-    assert training.processes(on_gpu) == 1
+    assert engine.processes(on_gpu) == 1
 
 
 def test_training_with_other_settings_is_not_resumed(tmp_path):
     folder = tmp_path / "train"
-    assert training.open_folder(folder, {"epochs": 3}) is False
+    assert engine.open_folder(folder, {"epochs": 3}) is False
     epoch = folder / "epoch_1"
     epoch.mkdir()
     for suffix in (".pdparams", ".pdopt", ".pdstates"):
         (epoch / f"epoch_1{suffix}").touch()
-    assert training.open_folder(folder, {"epochs": 3}) is True
-    assert training.epochs_left(folder, 3) == 2
-    assert training.open_folder(folder, {"epochs": 4}) is False
-    assert training.last_checkpoint(folder) is None
+    assert engine.open_folder(folder, {"epochs": 3}) is True
+    assert engine.epochs_left(folder, 3) == 2
+    assert engine.open_folder(folder, {"epochs": 4}) is False
+    assert engine.last_checkpoint(folder) is None
 
 
 def test_checkpoint_with_a_missing_part_is_passed_over(tmp_path):
@@ -138,13 +139,13 @@ def test_checkpoint_with_a_missing_part_is_passed_over(tmp_path):
         folder.mkdir()
         for suffix in suffixes:
             (folder / f"epoch_{number}{suffix}").touch()
-    assert training.last_checkpoint(tmp_path).endswith("epoch_1.pdparams")
+    assert engine.last_checkpoint(tmp_path).endswith("epoch_1.pdparams")
 
 
 @pytest.mark.parametrize("order", ["", "hwc", "chw"])
 @pytest.mark.parametrize("dtype", [np.uint8, np.float32])
 def test_table_normalises_to_the_bit_as_paddleclas_computes(monkeypatch, order, dtype):
-    monkeypatch.syspath_prepend(training.find_engine().root)
+    monkeypatch.syspath_prepend(engine.find_engine().root)
     from ppcls.data import preprocess
     from ppcls.data.dataloader.common_dataset import create_operators
 
@@ -174,7 +175,7 @@ def test_layout_is_the_one_paddlex_expects(tiny_run):
     for file in ("train_results.json", "config.yaml", "label_dict.txt", "train.log"):
         assert (train / file).is_file()
     assert list((train / "vdl").iterdir())
-    left = {path.name for path in training.LAUNCHER.iterdir()}
+    left = {path.name for path in engine.LAUNCHER.iterdir()}
     assert left <= {"__init__.py", "__pycache__", "launcher.py", "tools"}, "logs beside the source"
 
 

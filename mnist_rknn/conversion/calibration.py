@@ -1,0 +1,150 @@
+"""The calibration list: the pictures whose value ranges become the INT8 scales.
+
+rknn-toolkit2 takes any list: of one picture, black ones, ones of the wrong size (it resizes
+them) or in gray. The model it builds then still answers, only worse. What it does not check
+is checked here.
+"""
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from ..data.pictures import MIN_CONTRAST
+from ..errors import PipelineError
+from ..files import relative, sha256, write_text
+
+AGAIN = "run 04_calibration again"
+
+
+def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
+    """Positions of `count` images, equally many of each class, in a shuffled order.
+
+    Where `count` is not a multiple of the number of classes, some classes, chosen at random,
+    get one image more.
+
+    Args:
+        classes: integer [N], the class of every image to choose from.
+
+    Raises:
+        PipelineError: a class has too few images.
+    """
+    generator = np.random.default_rng(seed)
+    present = np.unique(classes)
+    chosen = []
+    more = generator.permutation(len(present))
+    for position, label in zip(more, present, strict=True):
+        wanted = count // len(present) + (position < count % len(present))
+        candidates = np.flatnonzero(classes == label)
+        if len(candidates) < wanted:
+            raise PipelineError(
+                f"calibration.images: {count} needs {wanted} images of class {label}, "
+                f"there are {len(candidates)}: lower it"
+            )
+        chosen.append(generator.choice(candidates, wanted, replace=False))
+    return generator.permutation(np.concatenate(chosen))
+
+
+def write_list(path: Path, files: list[Path]) -> None:
+    """Write the list that `RKNN.build(dataset=...)` reads: one absolute path a line.
+
+    Raises:
+        PipelineError: a path holds white space, at which rknn-toolkit2 would split it.
+    """
+    absolute = [file.resolve() for file in files]
+    for file in absolute:
+        _require_no_space(file)
+    write_text(path, "".join(f"{file}\n" for file in absolute))
+
+
+def _require_no_space(file: Path) -> None:
+    if any(character.isspace() for character in str(file)):
+        raise PipelineError(
+            f"{file.parent} holds a space, at which rknn-toolkit2 splits the calibration list: "
+            "move the project to a path without spaces"
+        )
+
+
+def read_list(path: Path, cure: str = AGAIN) -> list[Path]:
+    """Files named in a calibration list.
+
+    Args:
+        cure: what the message of an error tells the user to do.
+
+    Raises:
+        PipelineError: no such list, no text, no lines, or a path rknn-toolkit2 would split.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (FileNotFoundError, IsADirectoryError):
+        raise PipelineError(f"{relative(path)} is missing: {cure}") from None
+    except UnicodeDecodeError:
+        raise PipelineError(f"{relative(path)} is no text file: {cure}") from None
+    files = [Path(line) for line in lines if line.strip()]
+    if not files:
+        raise PipelineError(f"{relative(path)} is empty: {cure}")
+    for file in files:
+        _require_no_space(file)
+    return files
+
+
+def open_image(file: Path, cure: str = AGAIN) -> np.ndarray:
+    """A picture of any size, as it is stored, in OpenCV's colour order.
+
+    Raises:
+        PipelineError: it is missing or cannot be read.
+    """
+    if not file.is_file():
+        raise PipelineError(f"calibration image {relative(file)} is missing: {cure}")
+    image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
+    if image is None:
+        raise PipelineError(f"calibration image {relative(file)} is not a readable picture: {cure}")
+    return image
+
+
+def check_images(
+    files: list[Path], height: int, width: int, classes: int, forbidden: set[str] | None = None
+) -> dict[str, str]:
+    """Check every picture of a calibration list.
+
+    Args:
+        files: the pictures.
+        height, width: the network's input size in pixels.
+        classes: number of classes; fewer pictures than two a class are refused.
+        forbidden: SHA-256 of files that must not be among them (the test images).
+
+    Returns:
+        SHA-256 of each file, by file name, in the order of the list.
+
+    Raises:
+        PipelineError: names the picture, what is wrong with it and the cure.
+    """
+    if len(files) < 2 * classes:
+        raise PipelineError(
+            f"the calibration list has {len(files)} images for {classes} classes: "
+            f"too few to find the value ranges; {AGAIN}"
+        )
+    hashes: dict[str, str] = {}
+    for file in files:
+        name, image = relative(file), open_image(file)
+        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
+            raise PipelineError(
+                f"calibration image {name} does not have three 8-bit channels: {AGAIN}"
+            )
+        if image.shape[:2] != (height, width):
+            raise PipelineError(
+                f"calibration image {name} is {image.shape[1]}x{image.shape[0]}, the network "
+                f"takes {width}x{height}; rknn-toolkit2 would resize it silently: {AGAIN}"
+            )
+        if image.std() < MIN_CONTRAST:
+            raise PipelineError(
+                f"calibration image {name} is one flat tone (standard deviation "
+                f"{image.std():.1f}): it says nothing about value ranges; {AGAIN}"
+            )
+        digest = sha256(file)
+        if forbidden and digest in forbidden:
+            raise PipelineError(f"calibration image {name} is a test image: {AGAIN}")
+        if digest in hashes.values():
+            raise PipelineError(f"calibration image {name} stands twice in the list: {AGAIN}")
+        hashes[file.name] = digest
+    return hashes

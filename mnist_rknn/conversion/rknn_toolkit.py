@@ -1,0 +1,346 @@
+"""rknn-toolkit2, made to say what it knows and to stop when it should.
+
+The toolkit answers with return codes, prints the compiler's tables to the C library's
+standard output, and explains errors in words of its own. Here its output is captured, its
+codes are checked, and its tables become data.
+"""
+
+import contextlib
+import logging
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TextIO
+
+from ..capture import output_to
+from ..errors import PipelineError
+from ..files import relative
+from ..recipe import Recipe
+from . import torch_standin
+
+# Operators the RV1106 runtime can run on its CPU (Rockchip's V2.3.2 operator list).
+CPU_OPERATORS = frozenset(
+    [
+        "Concat",
+        "DataConvert",
+        "Div",
+        "exLayerNorm",
+        "Exp",
+        "Gather",
+        "ReduceL2",
+        "ReduceMax",
+        "Reshape",
+        "ScatterND",
+        "Softmax",
+        "InputOperator",
+        "OutputOperator",
+    ]
+)
+
+# What the toolkit says, and what it means. Looked for in its log and exceptions, in order.
+TRANSLATIONS = (
+    (r"is invalid!", "a calibration image is missing or damaged: run 04_calibration again"),
+    (r"Unsupport file", "a line of the calibration list is no picture file: run 04_calibration"),
+    (
+        r"dataset.*not (exist|found)|No such file.*txt",
+        "the calibration list is missing: run 04_calibration",
+    ),
+    (r"list index out of range", "the ONNX graph is empty: run 03_export again"),
+    (
+        r"opset.*(not support|unsupport|<=)|Unsupport onnx opset",
+        "the ONNX opset is not one it reads: use 12 to 19",
+    ),
+    (
+        r"invalid target_platform|target_platform.*(unsupport|not in)",
+        "it does not know the chip: use rv1106",
+    ),
+    (r"not support.*dtype|quantized_dtype", "it cannot build this data type for rv1106: use w8a8"),
+    (
+        r"contains? nan|float NaN|NaN to integer",
+        "a std is 0 or a weight is not a number: correct image.std in the recipe, or train again",
+    ),
+    (
+        r"no devices/emulators found|Get board target failed|get_board_info",
+        "there is no board here: the simulator is init_runtime() without a target",
+    ),
+    (r"input.?shape|input_size_list", "the input shape does not fit the graph: run 03_export"),
+)
+
+
+@dataclass(frozen=True)
+class Layer:
+    """One row of the compiler's layer table. All figures are the compiler's estimates."""
+
+    id: int
+    operator: str
+    dtype: str
+    target: str  # NPU or CPU
+    input_shape: str
+    output_shape: str
+    ddr_cycles: int
+    npu_cycles: int
+    cycles: int  # the larger of the two; 0 where the compiler gives none (pool, Mul)
+    traffic_kb: float  # KB read and written
+    name: str
+
+
+@dataclass(frozen=True)
+class Compilation:
+    """What the compiler printed about a model: estimates, not measured on a board."""
+
+    layers: list[Layer]
+    weights_kb: float
+    internal_kb: float
+
+    @property
+    def cycles(self) -> int:
+        """Sum over the layers; a lower bound, as some layers print 0."""
+        return sum(layer.cycles for layer in self.layers)
+
+    def to_json(self) -> dict[str, Any]:
+        """As it goes into `layers.json`."""
+        return {
+            "source": "compiler estimate (rknn-toolkit2), not measured on a board",
+            "cycles": self.cycles,
+            "weights_kb": self.weights_kb,
+            "internal_kb": self.internal_kb,
+            "layers": [asdict(layer) for layer in self.layers],
+        }
+
+
+def load_api() -> type:
+    """The class `RKNN`, with a stand-in for PyTorch where it is not installed.
+
+    Raises:
+        PipelineError: the toolkit cannot be imported here.
+    """
+    torch_standin.install()
+    try:
+        from rknn.api import RKNN
+    except ImportError as error:
+        raise PipelineError(
+            f"rknn-toolkit2 cannot be imported ({error}): run `make setup`"
+        ) from None
+    return RKNN
+
+
+def require_version(wanted: str) -> None:
+    """Check that the installed toolkit is the one the recipe asks for."""
+    installed = metadata.version("rknn-toolkit2")
+    if installed != wanted:
+        raise PipelineError(
+            f"rknn.toolkit is {wanted}, {installed} is installed: run make with TOOLKIT={wanted}"
+        )
+
+
+def config_arguments(recipe: Recipe, custom_string: str = "") -> dict[str, Any]:
+    """Arguments of `RKNN.config` for a recipe.
+
+    Mean and std are in pixel units; the NPU computes (pixel - mean) / std itself.
+    """
+    arguments: dict[str, Any] = {
+        "mean_values": [recipe.image.mean],
+        "std_values": [recipe.image.std],
+        "target_platform": recipe.rknn.target_platform,
+        "quantized_dtype": recipe.rknn.quantized_dtype,
+        "quantized_algorithm": recipe.rknn.quantized_algorithm,
+        "quantized_method": recipe.rknn.quantized_method,
+        "optimization_level": recipe.rknn.optimization_level,
+        # Calibration pictures are read as RGB; the network may want BGR.
+        "quant_img_RGB2BGR": recipe.image.color_order == "bgr",
+    }
+    if recipe.rknn.op_target:
+        arguments["op_target"] = recipe.rknn.op_target
+    if custom_string:
+        arguments["custom_string"] = custom_string
+    return arguments
+
+
+@contextlib.contextmanager
+def captured(log: Path) -> Iterator[None]:
+    """Send what the toolkit and its compiler print in the block to the file `log`.
+
+    The block runs in a scratch folder, as the toolkit drops `check*.onnx` files where it is;
+    paths in it must be absolute.
+
+    Raises:
+        PipelineError: the toolkit raised something; the message is in plain words, the
+            original stands in the log.
+    """
+    with (
+        output_to(log) as file,
+        _log_handlers_to(file),
+        _scratch_folder(),
+    ):
+        try:
+            yield
+        except PipelineError:
+            raise
+        except Exception as error:  # the toolkit raises everything from ValueError to IndexError
+            file.write(f"\n{type(error).__name__}: {error}\n")
+            file.flush()
+            raise PipelineError(explain("rknn-toolkit2", log)) from error
+
+
+@contextlib.contextmanager
+def _scratch_folder() -> Iterator[None]:
+    """Work in a temporary folder; `contextlib.chdir` needs Python 3.11."""
+    before = Path.cwd()
+    with tempfile.TemporaryDirectory() as scratch:
+        os.chdir(scratch)
+        try:
+            yield
+        finally:
+            os.chdir(before)
+
+
+@contextlib.contextmanager
+def _log_handlers_to(file: TextIO) -> Iterator[None]:
+    """Redirect the toolkit's log handlers, which keep the stream of when they were made."""
+    before = {handler: handler.setStream(file) for handler in _stream_handlers()}
+    try:
+        yield
+    finally:
+        for handler in _stream_handlers():
+            # Those made in the block go where other messages go; the file is about to close.
+            stream = before.get(handler) or sys.__stderr__
+            if handler.stream is file and stream is not None:
+                handler.setStream(stream)
+
+
+def _stream_handlers() -> set[logging.StreamHandler]:
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    return {
+        handler
+        for logger in [logging.root, *loggers]
+        for handler in logger.handlers
+        if type(handler) is logging.StreamHandler
+    }
+
+
+def require_success(call: str, code: int, log: Path) -> None:
+    """Check the return code of a toolkit call; every later call would return -1 too.
+
+    Raises:
+        PipelineError: the code is not 0; the message is what the log says, in plain words.
+    """
+    if code != 0:
+        raise PipelineError(explain(f"RKNN.{call}", log))
+
+
+def build(
+    arguments: dict[str, Any],
+    onnx_file: Path,
+    calibration_list: Path,
+    log: Path,
+    do_quantization: bool = True,
+    verbose: bool = False,
+) -> Any:
+    """Build a model, with the calls that 05_convert shows one by one.
+
+    To be called within `captured(log)`.
+
+    Args:
+        arguments: of `RKNN.config`.
+        verbose: print the compiler's tables, for `parse_log`.
+
+    Returns:
+        An `RKNN` object, built.
+
+    Raises:
+        PipelineError: a call fails; the message is in plain words.
+    """
+    rknn = load_api()(verbose=verbose)
+    require_success("config", rknn.config(**arguments), log)
+    require_success("load_onnx", rknn.load_onnx(model=str(onnx_file)), log)
+    code = rknn.build(do_quantization=do_quantization, dataset=str(calibration_list))
+    require_success("build", code, log)
+    return rknn
+
+
+def explain(call: str, log: Path) -> str:
+    """One line about the last error in a toolkit log."""
+    text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
+    text = re.sub(r"\x1b\[[\d;]*m", "", text)  # its colours
+    errors = [
+        line.strip()
+        for line in text.splitlines()
+        if re.match(r"\s*E\s|.*\bERROR\b|\w*(Error|Exception):", line)
+    ]
+    errors = [re.sub(r"^E\s+(RKNN: \[[\d:.]+\] )?", "", line) for line in errors]
+    noise = ("===", "---", "Traceback", "ValueError: Traceback", "rknn-toolkit2 version")
+    errors = [line for line in errors if line and not line.startswith(noise)]
+    reason = errors[-1] if errors else "no reason given"
+    for pattern, meaning in TRANSLATIONS:
+        said = [line for line in errors if re.search(pattern, line, re.IGNORECASE)]
+        if said:
+            reason = f"{meaning} (its words: {said[-1][:120]})"
+            break
+    return f"{call} failed: {reason} (whole log: {relative(log)})"
+
+
+def parse_log(log: Path) -> Compilation:
+    """The layer table and memory figures from the log of `build` with `verbose=True`.
+
+    Raises:
+        PipelineError: the log holds no table, so nothing is known about the layers.
+    """
+    text = log.read_text(encoding="utf-8", errors="replace")
+    start = text.rfind("Network Layer Information Table")
+    rows = re.findall(
+        r"D RKNN: \[[\d:.]+\] (\d+) +(\S+) +(\S+) +(CPU|NPU) +(.+?) +(\d+)/(\d+)/(\d+) +"
+        r"([\d.]+) +(\S.*?) *$",
+        text[start:] if start >= 0 else "",
+        re.MULTILINE,
+    )
+    weights = re.findall(r"Total Weight Memory Size: ([\d.]+)KB", text)
+    internal = re.findall(r"Total Internal Memory Size: ([\d.]+)KB", text)
+    if not rows or not weights or not internal:
+        raise PipelineError(
+            f"{relative(log)} holds no layer table: build with RKNN(verbose=True); "
+            "without it nobody knows whether the board takes the model"
+        )
+    layers = []
+    for number, operator, dtype, target, shapes, ddr, npu, total, traffic, name in rows:
+        input_shape, output_shape = shapes.rsplit(maxsplit=1)
+        layers.append(
+            Layer(
+                id=int(number),
+                operator=operator,
+                dtype=dtype,
+                target=target,
+                input_shape=input_shape.strip(),
+                output_shape=output_shape,
+                ddr_cycles=int(ddr),
+                npu_cycles=int(npu),
+                cycles=int(total),
+                traffic_kb=float(traffic),
+                name=name,
+            )
+        )
+    return Compilation(layers, float(weights[-1]), float(internal[-1]))
+
+
+def require_runnable(compilation: Compilation) -> None:
+    """The gate on the layer table: INT8 on the NPU, or an operator the board's CPU has.
+
+    Raises:
+        PipelineError: names the layer and why the board would refuse it.
+    """
+    for layer in compilation.layers:
+        if layer.target == "CPU" and layer.operator not in CPU_OPERATORS:
+            raise PipelineError(
+                f"layer {layer.id} ({layer.name}) would run on the CPU, and the RV1106 runtime "
+                f"has no CPU {layer.operator}: rknn_init would fail on the board; "
+                "replace the operator in the network"
+            )
+        if layer.dtype != "INT8":
+            raise PipelineError(
+                f"layer {layer.id} ({layer.name}) is {layer.dtype}, not INT8: the board would "
+                "refuse or misread it; leave Softmax out and quantize every layer"
+            )

@@ -1,0 +1,147 @@
+"""A finished model on a folder of real pictures."""
+
+import csv
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .. import plots
+from ..conversion import inference
+from ..data.pictures import fit, read
+from ..errors import PipelineError
+from ..files import read_json, relative, replacing, write_json
+from ..recipe import Recipe
+from . import metrics
+
+
+class Pictures(NamedTuple):
+    """Labelled pictures of any size."""
+
+    files: list[Path]
+    classes: np.ndarray  # int64 [N]
+    groups: list[str]
+
+
+def read_index(folder: Path, labels: list[str]) -> Pictures:
+    """Read `index.csv` of a folder: columns `file`, `label` and, if wanted, `group`.
+
+    Raises:
+        PipelineError: no such file or column, a label the model does not know, a picture that
+            is not there; the message names the line.
+    """
+    path = folder / "index.csv"
+    if not path.is_file():
+        raise PipelineError(f"{relative(path)} is missing: write one with the columns file,label")
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    if not rows or not {"file", "label"} <= set(rows[0]):
+        raise PipelineError(
+            f"{relative(path)} needs a first line with file,label and a line a picture"
+        )
+    for number, row in enumerate(rows, 2):
+        if row["label"] not in labels:
+            raise PipelineError(
+                f"{relative(path)}, line {number}: the model has no class {row['label']!r}; "
+                f"its classes are {', '.join(labels)}"
+            )
+        if not (folder / row["file"]).is_file():
+            raise PipelineError(f"{relative(path)}, line {number}: {row['file']} is not there")
+    return Pictures(
+        [folder / row["file"] for row in rows],
+        np.array([labels.index(row["label"]) for row in rows]),
+        [row.get("group") or "all" for row in rows],
+    )
+
+
+def read_squeezed(files: list[Path], height: int, width: int) -> np.ndarray:
+    """Whole pictures squeezed to the input size, uint8 [N, H, W, 3] in RGB order."""
+    return np.stack([fit(read(file), height, width) for file in files])
+
+
+def evaluate(
+    recipe: Recipe, run: Path, folder: Path, progress: Callable[[int], None] = lambda _: None
+) -> dict[str, Any]:
+    """Float ONNX and the INT8 simulator on every picture of a folder.
+
+    Results, confusion matrices and the misread pictures are written to
+    `<run>/evaluate/<name of the folder>/`.
+
+    Args:
+        run: folder of a finished run of the recipe.
+        folder: pictures with their `index.csv`.
+
+    Returns:
+        Accuracies by stage ("slim", "rknn") and group, as `metrics.Accuracy`; "all" is all.
+    """
+    read_json(run / "manifest.json")  # says which step to run if the run is not finished
+    labels = (run / "labels.txt").read_text(encoding="utf-8").splitlines()
+    pictures = read_index(folder, labels)
+    images = read_squeezed(pictures.files, recipe.image.height, recipe.image.width)
+    fed = inference.in_network_order(images, recipe.image)
+    slim = run / f"{recipe.name}.slim.onnx"
+    outputs = {"slim": inference.run_onnx(slim, fed, recipe.image)}
+    calibration_list, log = run / "calibration.txt", run / "evaluate.log"
+    with inference.Simulator(
+        recipe, slim, calibration_list, log, recipe.verify.workers
+    ) as simulator:
+        outputs["rknn"] = simulator.run(fed, progress)
+
+    results = metrics.by_group(outputs, pictures.classes, np.array(pictures.groups))
+    target = run / "evaluate" / folder.resolve().name
+    _draw(target, outputs, pictures, images, labels)
+    wrong = {
+        stage: [
+            {
+                "file": str(pictures.files[i].relative_to(folder)),
+                "true": labels[pictures.classes[i]],
+                "answer": labels[output[i].argmax()],
+            }
+            for i in np.flatnonzero(output.argmax(axis=1) != pictures.classes)
+        ]
+        for stage, output in outputs.items()
+    }
+    per_class = {
+        stage: dict(
+            zip(labels, metrics.class_accuracy(output, pictures.classes, len(labels)), strict=True)
+        )
+        for stage, output in outputs.items()
+    }
+    write_json(
+        target / "results.json",
+        {
+            "measured": "slim: float ONNX on this PC; rknn: INT8 in the RKNN simulator",
+            "accuracy": results,
+            "class_accuracy": per_class,
+            "wrong": wrong,
+        },
+    )
+    return results
+
+
+def _draw(
+    target: Path,
+    outputs: dict[str, np.ndarray],
+    pictures: Pictures,
+    images: np.ndarray,
+    labels: list[str],
+) -> None:
+    engines = {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}
+    matrices = {
+        engines[stage]: metrics.confusion_matrix(output, pictures.classes, len(labels))
+        for stage, output in outputs.items()
+    }
+    plots.use_style()
+    with replacing(target / "confusion.png") as temporary:
+        plots.confusion(matrices, labels).savefig(temporary)
+    for stage, output in outputs.items():
+        answers = output.argmax(axis=1)
+        wrong = np.flatnonzero(answers != pictures.classes)
+        shown = wrong[:60]
+        captions = [f"{labels[pictures.classes[i]]} → {labels[answers[i]]}" for i in shown]
+        title = f"{engines[stage]}: {len(wrong)} of {len(answers)} misread"
+        if len(wrong) > len(shown):
+            title += f", the first {len(shown)}"
+        with replacing(target / f"wrong_{stage}.png") as temporary:
+            plots.image_grid(images[shown], captions, title=title).savefig(temporary)

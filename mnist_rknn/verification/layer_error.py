@@ -1,0 +1,112 @@
+"""Which layer loses what: rknn-toolkit2's `accuracy_analysis`, parsed.
+
+The toolkit runs one picture through the float graph and through the simulator and writes
+`error_analysis.txt`: for each layer the cosine and the Euclidean distance between the two, once
+with the errors of all layers before it ("entire", here *accumulated*) and once with a float
+input ("single").
+"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import PipelineError
+from ..files import relative
+
+_NUMBER = r"([\d.eE+-]+|nan|inf)"
+_ROW = re.compile(rf"\[(\w+)\] +(\S+) +{_NUMBER} +\| +{_NUMBER} +{_NUMBER} +\| +{_NUMBER}")
+
+# What to try where a kind of layer loses much.
+ADVICE = {
+    "Conv": "its channels may differ much in range: rknn.quantized_method=channel, or more weight "
+    "decay in training",
+    "Relu": "a few large values may stretch its range: rknn.quantized_algorithm=kl_divergence or "
+    "mmse, or more calibration pictures",
+    "Add": "both sides share one scale after it: look at the ranges of the two",
+    "exSwish": "its curve has few steps near zero: HardSwish or ReLU in the network",
+    "Sigmoid": "its curve has few steps at the ends: HardSigmoid in the network",
+    "GlobalAveragePool": "it averages many small numbers: a maximum keeps more of a scale",
+}
+_OTHER_ADVICE = "try rknn.quantized_algorithm=mmse, and look at the calibration pictures"
+
+
+def parse(report: Path) -> list[dict[str, Any]]:
+    """Rows of one `error_analysis.txt`, in execution order.
+
+    Layers that were melted into the next one have no figures and are left out.
+
+    Returns:
+        For each layer `operator`, `name` (the ONNX tensor it writes), and for `accumulated` and
+        `single` a dict of `cosine` (-1 to 1) and `distance` (Euclidean, in the layer's own units).
+
+    Raises:
+        PipelineError: no such file, or no rows in it.
+    """
+    if not report.is_file():
+        raise PipelineError(f"{relative(report)} is missing: accuracy_analysis did not write it")
+    rows = [
+        {
+            "operator": operator,
+            "name": name,
+            "accumulated": {"cosine": float(cosine), "distance": float(distance)},
+            "single": {"cosine": float(single_cosine), "distance": float(single_distance)},
+        }
+        for operator, name, cosine, distance, single_cosine, single_distance in _ROW.findall(
+            report.read_text(encoding="utf-8")
+        )
+    ]
+    if not rows:
+        raise PipelineError(
+            f"{relative(report)} holds no rows: rknn-toolkit2 writes it in another form; "
+            "use the version that requirements.txt pins"
+        )
+    return rows
+
+
+def combine(pictures: list[list[dict[str, Any]]]) -> dict[str, Any]:
+    """Figures over several pictures, as they go into `layer_error.json`.
+
+    Args:
+        pictures: `parse` of each picture; all of the same network.
+
+    Returns:
+        `pictures`, their number; `layers`, as of `parse` with means over the pictures and the
+        smallest cosine as `lowest`; `worst`, the names `worst` gives.
+    """
+    layers = []
+    for rows in zip(*pictures, strict=True):
+        layer: dict[str, Any] = {"operator": rows[0]["operator"], "name": rows[0]["name"]}
+        for kind in ("accumulated", "single"):
+            cosines = [row[kind]["cosine"] for row in rows]
+            layer[kind] = {
+                "cosine": float(np.mean(cosines)),
+                "lowest": float(np.min(cosines)),
+                "distance": float(np.mean([row[kind]["distance"] for row in rows])),
+            }
+        layers.append(layer)
+    return {
+        "measured": "in the RKNN simulator on validation pictures; board: not measured",
+        "pictures": len(pictures),
+        "layers": layers,
+        "worst": [layer["name"] for layer in worst(layers)],
+    }
+
+
+def worst(layers: list[dict[str, Any]], count: int = 5) -> list[dict[str, Any]]:
+    """The layers that lose most by themselves, by the cosine of the single layer, worst first.
+
+    The input and pure changes of format, which compute nothing, are left out.
+    """
+    computing = [
+        layer
+        for layer in layers
+        if layer["operator"] not in ("Input", "exDataConvert", "Reshape", "Transpose")
+    ]
+    return sorted(computing, key=lambda layer: layer["single"]["cosine"])[:count]
+
+
+def advice(layer: dict[str, Any]) -> str:
+    """What to try next for a layer, by its kind."""
+    return ADVICE.get(layer["operator"], _OTHER_ADVICE)

@@ -1,0 +1,253 @@
+"""Figures that compare the stages of a conversion."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ..recipe import Budget, Verify
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Top-1 accuracy with its 95 % Wilson interval; all from 0 to 1."""
+
+    top1: float
+    low: float
+    high: float
+    correct: int
+    images: int
+
+
+def wilson(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+    """Wilson score interval of a proportion (E. B. Wilson, 1927), 95 % by default."""
+    if total == 0:
+        return 0.0, 1.0
+    share = correct / total
+    center = share + z * z / (2 * total)
+    spread = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
+    scale = 1 + z * z / total
+    return float(max(0.0, (center - spread) / scale)), float(min(1.0, (center + spread) / scale))
+
+
+def accuracy(logits: np.ndarray, classes: np.ndarray) -> Accuracy:
+    """Top-1 accuracy of logits [N, C] against classes [N]."""
+    correct = int((logits.argmax(axis=1) == classes).sum())
+    low, high = wilson(correct, len(classes))
+    return Accuracy(correct / len(classes), low, high, correct, len(classes))
+
+
+def class_accuracy(logits: np.ndarray, classes: np.ndarray, count: int) -> list[float | None]:
+    """Top-1 accuracy of each class, None for a class without images."""
+    right = logits.argmax(axis=1) == classes
+    return [
+        float(right[classes == label].mean()) if (classes == label).any() else None
+        for label in range(count)
+    ]
+
+
+def confusion_matrix(logits: np.ndarray, classes: np.ndarray, count: int) -> np.ndarray:
+    """int64 [count, count]; rows are true classes, columns the answers."""
+    matrix = np.zeros((count, count), np.int64)
+    np.add.at(matrix, (classes, logits.argmax(axis=1)), 1)
+    return matrix
+
+
+def cosines(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Cosine of the angle between each pair of rows, float64 [N] from -1 to 1.
+
+    Unlike agreement of the answers, it drops as soon as a quantization is worse than it
+    should be, long before the first digit flips.
+    """
+    a, b = first.astype(np.float64), second.astype(np.float64)
+    lengths = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    return (a * b).sum(axis=1) / np.maximum(lengths, 1e-12)
+
+
+def agreement(first: np.ndarray, second: np.ndarray) -> float:
+    """Share of pictures on which two stages give the same answer."""
+    return float((first.argmax(axis=1) == second.argmax(axis=1)).mean())
+
+
+def probabilities(logits: np.ndarray) -> np.ndarray:
+    """Softmax of each row, float64 [N, C]."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def certainty(logits: np.ndarray) -> np.ndarray:
+    """Probability of the answer, float64 [N] from 1/C to 1."""
+    return probabilities(logits).max(axis=1)
+
+
+def margin(logits: np.ndarray) -> np.ndarray:
+    """Probability of the answer less that of the second best, float64 [N] from 0 to 1."""
+    best = np.sort(probabilities(logits), axis=1)
+    return best[:, -1] - best[:, -2]
+
+
+def stage_row(
+    output: np.ndarray,
+    baseline: np.ndarray,
+    reference: np.ndarray,
+    classes: np.ndarray,
+    labels: list[str],
+) -> dict[str, Any]:
+    """All figures of one stage, as plain data.
+
+    Args:
+        output: the stage's logits, or log-probabilities, [N, C].
+        baseline: output of the stage that accuracy and answers are compared with.
+        reference: logits that the cosine is taken with. A cosine needs logits: each row is
+            centred first, so that log-probabilities, which lack a constant, count the same.
+    """
+    share, before = accuracy(output, classes), accuracy(baseline, classes)
+    similarity = cosines(centered(output), centered(reference))
+    return {
+        "accuracy": asdict(share),
+        "drop": before.top1 - share.top1,
+        "agreement": agreement(output, baseline),
+        "cosine": {"mean": float(similarity.mean()), "min": float(similarity.min())},
+        "class_accuracy": dict(
+            zip(labels, class_accuracy(output, classes, len(labels)), strict=True)
+        ),
+        "confusion_matrix": confusion_matrix(output, classes, len(labels)).tolist(),
+    }
+
+
+def centered(logits: np.ndarray) -> np.ndarray:
+    """Logits less the mean of their row; Softmax gives the same for both."""
+    return logits - logits.mean(axis=1, keepdims=True)
+
+
+def stage_table(stages: dict[str, dict[str, Any]], speed: dict[str, float]) -> pd.DataFrame:
+    """The rows of `stage_row` as a table for people, a line a stage.
+
+    Args:
+        speed: pictures a second of each stage, measured on this PC.
+    """
+    rows = {}
+    for stage, row in stages.items():
+        share, cosine = row["accuracy"], row["cosine"]
+        rows[stage] = {
+            "top-1 %": f"{100 * share['top1']:.2f}",
+            "95 % interval": f"{100 * share['low']:.2f} to {100 * share['high']:.2f}",
+            "drop, points": f"{100 * row['drop']:.2f}",
+            "agreement %": f"{100 * row['agreement']:.2f}",
+            "cosine mean (min)": f"{cosine['mean']:.5f} ({cosine['min']:.4f})",
+            "images/s on this PC": f"{speed[stage]:,.0f}",
+        }
+    return pd.DataFrame(rows).T
+
+
+def by_group(
+    outputs: dict[str, np.ndarray], classes: np.ndarray, groups: np.ndarray
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Accuracy of every stage on every group of pictures.
+
+    Args:
+        outputs: logits [N, C] by stage.
+        classes: integer [N].
+        groups: name of the group of each picture, [N].
+
+    Returns:
+        By stage, then by group: the fields of `Accuracy`. The group "all" holds all pictures.
+    """
+    chosen = {str(name): groups == name for name in np.unique(groups)}
+    chosen["all"] = np.ones(len(groups), bool)
+    return {
+        stage: {
+            name: asdict(accuracy(output[those], classes[those])) for name, those in chosen.items()
+        }
+        for stage, output in outputs.items()
+    }
+
+
+def group_table(results: dict[str, dict[str, dict[str, Any]]]) -> pd.DataFrame:
+    """The results of `by_group` as a table for people: a line a group, a column a stage."""
+    return pd.DataFrame(
+        {
+            stage: {
+                name: f"{100 * share['top1']:.2f} % [{100 * share['low']:.2f}, "
+                f"{100 * share['high']:.2f}]"
+                for name, share in groups.items()
+            }
+            for stage, groups in results.items()
+        }
+    )
+
+
+def misses(
+    stages: dict[str, dict[str, Any]], wanted: Verify, camera: dict[str, dict[str, Any]] | None
+) -> list[str]:
+    """What the INT8 model misses of the recipe's thresholds, a line each; empty if nothing.
+
+    Args:
+        stages: rows of `stage_row` by name on the test images; `rknn` is judged.
+        camera: the same on the simulated camera, where the recipe has one.
+    """
+    row = stages["rknn"]
+    found = []
+    top1, drop, cosine = row["accuracy"]["top1"], row["drop"], row["cosine"]["mean"]
+    if top1 < wanted.min_accuracy:
+        found.append(f"INT8 top-1 {top1:.4f} is below verify.min_accuracy {wanted.min_accuracy}")
+    if drop > wanted.max_drop + 1e-9:
+        found.append(f"the loss to INT8 {drop:.4f} is above verify.max_drop {wanted.max_drop}")
+    if camera and camera["rknn"]["drop"] > wanted.max_drop + 1e-9:
+        found.append(
+            f"the loss to INT8 {camera['rknn']['drop']:.4f} on the simulated camera is above "
+            f"verify.max_drop {wanted.max_drop}"
+        )
+    if cosine < wanted.min_cosine:
+        found.append(f"mean cosine {cosine:.4f} is below verify.min_cosine {wanted.min_cosine}")
+    if camera and camera["rknn"]["accuracy"]["top1"] < wanted.min_camera_accuracy:
+        found.append(
+            f"INT8 top-1 {camera['rknn']['accuracy']['top1']:.4f} on the simulated camera is below "
+            f"verify.min_camera_accuracy {wanted.min_camera_accuracy}"
+        )
+    return found
+
+
+def over_budget(estimate: dict[str, Any], budget: Budget) -> list[str]:
+    """What the model exceeds of the recipe's budget, a line each; empty if nothing.
+
+    Args:
+        estimate: `cycles`, `weights_kb` and `internal_kb` of `layers.json`.
+    """
+    return [
+        f"{estimate[name]:,g} {unit} (compiler estimate) exceed budget.{name} {limit:,g}"
+        for name, unit in (
+            ("cycles", "cycles"),
+            ("weights_kb", "KB of weights"),
+            ("internal_kb", "KB of internal memory"),
+        )
+        if (limit := getattr(budget, name)) is not None and estimate[name] > limit
+    ]
+
+
+def causes(stages: dict[str, dict[str, Any]], wanted: Verify, worst_layers: list[str]) -> list[str]:
+    """Where in the chain something was lost, a line each; empty if no stage lost much.
+
+    Args:
+        stages: rows of `stage_row` by name on the test images, in the order of the chain.
+        worst_layers: the layers in which INT8 loses most, as `layer_error.worst` names them.
+    """
+    found = []
+    if stages["paddle"]["accuracy"]["top1"] < wanted.min_accuracy:
+        found.append(
+            f"the float network itself reads only {100 * stages['paddle']['accuracy']['top1']:.2f} "
+            "%: no quantization can mend that; train longer or on other pictures (02_train)"
+        )
+    for before, stage, step in (("paddle", "onnx", "export"), ("onnx", "slim", "slimming")):
+        lost = stages[stage]["drop"] - stages[before]["drop"]
+        if lost > wanted.max_drop + 1e-9:
+            found.append(f"{100 * lost:.2f} points are lost in the {step}: run 03_export again")
+    lost = stages["rknn"]["drop"] - stages["slim"]["drop"]
+    if lost > wanted.max_drop + 1e-9 or stages["rknn"]["cosine"]["mean"] < wanted.min_cosine:
+        found.append(
+            f"INT8 loses {100 * lost:.2f} points and {1 - stages['rknn']['cosine']['mean']:.4f} of "
+            f"cosine; the layers that lose most are {', '.join(worst_layers)}: look at the "
+            "calibration pictures (04_calibration), then try 08_quantization"
+        )
+    return found

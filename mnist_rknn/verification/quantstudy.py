@@ -1,0 +1,428 @@
+"""The quantization study: which algorithm, method and number of calibration pictures is best.
+
+Every cell is a build with the real toolkit, scored in its simulator on validation pictures. A
+finished cell is a small file, named by a hash of all that it depends on: repeating the study
+costs nothing, and a kill loses the cells that were running.
+"""
+
+import functools
+import hashlib
+import json
+import multiprocessing
+import os
+import sys
+import tempfile
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+from tqdm import tqdm
+
+from .. import recipe as recipes
+from ..conversion import calibration, inference
+from ..data import dataset
+from ..errors import PipelineError
+from ..files import read_json, relative, replacing, sha256, write_json
+from ..recipe import Recipe
+from . import metrics
+
+ALGORITHMS = ("normal", "kl_divergence", "mmse")
+METHODS = ("channel", "layer")
+SIZES = (1, 10, 20, 50, 100, 200, 500)
+SEEDS = (1, 2, 3)
+BAD = ("all black", "one class", "other normalisation")
+PICTURES = 2000  # validation pictures that a cell is scored on
+_CELLS_A_PROCESS = 40  # the toolkit keeps some memory of every build
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One build of the study."""
+
+    algorithm: str
+    method: str
+    images: int  # calibration pictures
+    seed: int  # of the choice of these
+    calibration: str = "balanced"  # or one of BAD
+
+
+def grid(
+    sizes: Iterable[int] = SIZES,
+    seeds: Iterable[int] = SEEDS,
+    algorithms: Iterable[str] = ALGORITHMS,
+    methods: Iterable[str] = METHODS,
+) -> list[Cell]:
+    """Every combination, and each kind of bad calibration once."""
+    cells = [
+        Cell(algorithm, method, images, seed)
+        for algorithm in algorithms
+        for method in methods
+        for images in sizes
+        for seed in seeds
+    ]
+    return cells + [Cell("normal", "channel", 100, 1, kind) for kind in BAD]
+
+
+def run(
+    recipe: Recipe,
+    folder: Path,
+    cells: list[Cell],
+    pictures: int = PICTURES,
+    workers: int | None = None,
+) -> list[dict[str, Any]]:
+    """Build and score cells that are not in the cache, in parallel, with a progress bar.
+
+    Args:
+        recipe: what all cells share: image, level of optimization, toolkit.
+        folder: a run whose steps up to 03 are done; results go to its `quantstudy/`.
+        pictures: validation pictures to score on, equally many of each kind.
+        workers: processes; as many as there are cores by default.
+
+    Returns:
+        For each cell that the training pictures suffice for, in the order given: its fields and
+        `accuracy` (top-1 from 0 to 1), `float_accuracy`, `agreement` with float, `cosine` and
+        `lowest_cosine` of the logits, `seconds`.
+
+    Raises:
+        PipelineError: a build fails, or there are too few training pictures for any list.
+    """
+    slim = folder / f"{recipe.name}.slim.onnx"
+    if not slim.is_file():
+        raise PipelineError(f"{relative(slim)} is missing: run 03_export first")
+    scored = _scoring_files(folder, pictures)
+    train = dataset.read_split(folder / "dataset", "train")
+    cells = _possible(cells, train)
+    digest = functools.cache(sha256)
+    shared = {
+        "onnx": sha256(slim),
+        "scored_on": _digest([sha256(file) for file in scored.files]),
+        "toolkit": metadata.version("rknn-toolkit2"),
+        "image": recipe.image.model_dump(),
+        "optimization_level": recipe.rknn.optimization_level,
+    }
+    tasks = []
+    for cell in cells:
+        chosen = _calibration_files(cell, train)
+        key = _digest({**shared, **asdict(cell), "list": [digest(file) for file in chosen]})
+        tasks.append((cell, chosen, folder / "quantstudy" / f"{key}.json"))
+    missing = [task for task in tasks if not task[2].is_file()]
+    if missing:
+        images = inference.in_network_order(dataset.read_images(scored.files), recipe.image)
+        reference = inference.run_onnx(slim, images, recipe.image)
+        # The longest first, so that none is left over at the end.
+        missing.sort(key=lambda task: (task[0].algorithm != "mmse", -task[0].images))
+        _run_missing(recipe, slim, missing, images, scored.classes, reference, workers)
+    return [read_json(path) for *_, path in tasks]
+
+
+def _scoring_files(folder: Path, pictures: int) -> dataset.Split:
+    """The first validation pictures of each kind (plain, camera), equally many."""
+    val = dataset.read_split(folder / "dataset", "val")
+    kinds = np.array([file.name.partition("_")[0] for file in val.files])
+    share = max(1, pictures // len(set(kinds)))
+    chosen = np.sort(np.concatenate([np.flatnonzero(kinds == k)[:share] for k in set(kinds)]))
+    return dataset.Split([val.files[i] for i in chosen], val.classes[chosen])
+
+
+def _possible(cells: list[Cell], train: dataset.Split) -> list[Cell]:
+    """Cells whose balanced list a small data set can give; bad lists are made shorter."""
+    _, counts = np.unique(train.classes, return_counts=True)
+    most = int(len(counts) * counts.min())
+    possible = [
+        cell if cell.images <= most else replace(cell, images=most)
+        for cell in cells
+        if cell.images <= most or cell.calibration != "balanced"
+    ]
+    if not any(cell.calibration == "balanced" for cell in possible):
+        raise PipelineError(
+            f"the study's lists are longer than the {most} pictures that {len(counts)} classes of "
+            "the training set can give equally: choose smaller sizes"
+        )
+    return possible
+
+
+def _calibration_files(cell: Cell, train: dataset.Split) -> list[Path]:
+    """Training pictures of a cell's list; [] for "all black", which is made on the spot."""
+    if cell.calibration == "all black":
+        return []
+    if cell.calibration == "one class":
+        files = [f for f, label in zip(train.files, train.classes, strict=True) if label == 1]
+        return files[: cell.images]
+    chosen = calibration.choose(train.classes, cell.images, cell.seed)
+    return [train.files[index] for index in chosen]
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]
+
+
+def _run_missing(
+    recipe: Recipe,
+    slim: Path,
+    tasks: list[tuple[Cell, list[Path], Path]],
+    images: np.ndarray,
+    classes: np.ndarray,
+    reference: np.ndarray,
+    workers: int | None,
+) -> None:
+    workers = workers or os.cpu_count() or 1
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        tqdm(total=len(tasks), unit="cell", file=sys.stdout) as bar,
+    ):
+        shared = Path(scratch) / "scored.npz"
+        np.savez(shared, images=images, classes=classes, reference=reference)
+        batch = _CELLS_A_PROCESS * workers
+        for start in range(0, len(tasks), batch):
+            with ProcessPoolExecutor(
+                workers,
+                mp_context=multiprocessing.get_context("spawn"),
+                initializer=_start_worker,
+                initargs=(recipe, slim, shared),
+            ) as pool:
+                jobs = [pool.submit(_run_cell, *task) for task in tasks[start : start + batch]]
+                try:
+                    for job in as_completed(jobs):
+                        job.result()
+                        bar.update()
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
+
+
+_worker: tuple[Recipe, Path, dict[str, np.ndarray]]
+
+
+def _start_worker(recipe: Recipe, slim: Path, shared: Path) -> None:
+    global _worker
+    with np.load(shared) as arrays:
+        _worker = recipe, slim, dict(arrays)
+
+
+def _run_cell(cell: Cell, files: list[Path], target: Path) -> None:
+    """Build and score one cell and write its file."""
+    recipe, slim, arrays = _worker
+    start = time.perf_counter()
+    with tempfile.TemporaryDirectory() as scratch:
+        if cell.calibration == "all black":
+            black = Path(scratch) / "black.bmp"
+            dataset.write_image(
+                black, np.zeros((recipe.image.height, recipe.image.width, 3), np.uint8)
+            )
+            files = [black]
+        listed = Path(scratch) / "calibration.txt"
+        calibration.write_list(listed, files)
+        wanted = with_setting(recipe, cell.algorithm, cell.method)
+        if cell.calibration == "other normalisation":
+            other = wanted.image.model_copy(update={"mean": [0.0] * 3, "std": [255.0] * 3})
+            wanted = wanted.model_copy(update={"image": other})
+        rknn = inference.build(wanted, slim, listed, target.with_suffix(".log"))
+        logits = inference.run_simulator(rknn, arrays["images"])
+        rknn.release()
+    write_json(target, {**asdict(cell), **score(logits, arrays["reference"], arrays["classes"]),
+                        "seconds": round(time.perf_counter() - start, 1)})  # fmt: skip
+
+
+def with_setting(recipe: Recipe, algorithm: str, method: str) -> Recipe:
+    """The recipe with another algorithm and method of quantization."""
+    changed = {"quantized_algorithm": algorithm, "quantized_method": method}
+    return recipe.model_copy(update={"rknn": recipe.rknn.model_copy(update=changed)})
+
+
+def score(logits: np.ndarray, reference: np.ndarray, classes: np.ndarray) -> dict[str, float]:
+    """Figures of quantized logits [N, C] beside the float ones and the true classes [N]."""
+    cosines = metrics.cosines(metrics.centered(logits), metrics.centered(reference))
+    return {
+        "pictures": len(classes),
+        "accuracy": metrics.accuracy(logits, classes).top1,
+        "float_accuracy": metrics.accuracy(reference, classes).top1,
+        "agreement": metrics.agreement(logits, reference),
+        "cosine": float(cosines.mean()),
+        "lowest_cosine": float(cosines.min()),
+    }
+
+
+def settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The balanced cells of a study with means over their seeds, best first.
+
+    Best is the highest accuracy, counted in pictures; where settings differ by no more than
+    what the seeds of one of them differ by, the cosine decides, and then the smaller list. So
+    chance in a picture or two does not choose.
+    """
+    groups: dict[tuple[str, str, int], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        if row["calibration"] == "balanced":
+            groups[row["algorithm"], row["method"], row["images"]].append(row)
+    found = []
+    for (algorithm, method, images), cells in groups.items():
+        accuracies = [cell["accuracy"] for cell in cells]
+        found.append(
+            {
+                "algorithm": algorithm,
+                "method": method,
+                "images": images,
+                "accuracy": float(np.mean(accuracies)),
+                "spread": max(accuracies) - min(accuracies),
+                "cosine": float(np.mean([cell["cosine"] for cell in cells])),
+                "lowest_cosine": min(cell["lowest_cosine"] for cell in cells),
+                "agreement": float(np.mean([cell["agreement"] for cell in cells])),
+                "seeds": len(cells),
+            }
+        )
+    best = max(found, key=lambda row: row["accuracy"])
+    noise = max(best["spread"], 1 / rows[0]["pictures"])
+
+    def rank(row: dict[str, Any]) -> tuple:
+        as_good = row["accuracy"] >= best["accuracy"] - noise - 1e-9
+        return (
+            not as_good,
+            -round(row["cosine"], 5) if as_good else -row["accuracy"],
+            row["images"],
+        )
+
+    return sorted(found, key=rank)
+
+
+def usable(ranked: list[dict[str, Any]]) -> dict[str, Any]:
+    """The best setting whose list is long enough for a recipe; the best if none is."""
+    fewest = recipes.FEWEST_CALIBRATION_IMAGES
+    return next((row for row in ranked if row["images"] >= fewest), ranked[0])
+
+
+def write_winner(name: str, winner: dict[str, Any]) -> Path:
+    """Write a setting into a recipe's file, keeping its comments and order.
+
+    Args:
+        name: of a recipe, or the path of its file.
+        winner: a row of `settings`.
+
+    Returns:
+        The file. It is written in one step, and only if it loads afterwards.
+
+    Raises:
+        PipelineError: the file cannot be read, or the setting is one it cannot hold.
+    """
+    path = recipes.find(name)
+    yaml = YAML()
+    yaml.preserve_quotes = True
+    yaml.width = 200
+    yaml.indent(mapping=2, sequence=4, offset=2)
+    try:
+        content = yaml.load(path.read_text(encoding="utf-8"))
+    except YAMLError:
+        raise PipelineError(f"{relative(path)} is not valid YAML") from None
+    for section, key, value in (
+        ("rknn", "quantized_algorithm", winner["algorithm"]),
+        ("rknn", "quantized_method", winner["method"]),
+        ("calibration", "images", winner["images"]),
+    ):
+        content.setdefault(section, {})[key] = value
+    with replacing(path) as temporary:
+        with temporary.open("w", encoding="utf-8") as file:
+            yaml.dump(content, file)
+        recipes.load(str(temporary), [f"name={path.stem}"])
+    return path
+
+
+def test_once(
+    recipe: Recipe, folder: Path, chosen: dict[str, dict[str, Any]], seed: int
+) -> dict[str, dict[str, Any]]:
+    """Measure settings on the test images, for the record and not for choosing.
+
+    Args:
+        chosen: names and settings, with `algorithm`, `method` and `images`.
+        seed: of the choice of calibration pictures.
+
+    Returns:
+        `score` of each on all test images. Cached like the cells.
+    """
+    slim = folder / f"{recipe.name}.slim.onnx"
+    train = dataset.read_split(folder / "dataset", "train")
+    test = dataset.read_split(folder / "dataset", "test")
+    tested = _digest([sha256(file) for file in test.files])
+    results, images, reference = {}, None, None
+    for name, setting in chosen.items():
+        files = [train.files[i] for i in calibration.choose(train.classes, setting["images"], seed)]
+        wanted = with_setting(recipe, setting["algorithm"], setting["method"])
+        key = _digest(
+            {
+                "onnx": sha256(slim),
+                "test": tested,
+                "toolkit": metadata.version("rknn-toolkit2"),
+                "rknn": wanted.rknn.model_dump(),
+                "image": wanted.image.model_dump(),
+                "list": [sha256(file) for file in files],
+            }
+        )
+        path = folder / "quantstudy" / f"test-{key}.json"
+        if not path.is_file():
+            if images is None:
+                images = inference.in_network_order(dataset.read_images(test.files), recipe.image)
+                reference = inference.run_onnx(slim, images, recipe.image)
+            with tempfile.TemporaryDirectory() as scratch:
+                listed = Path(scratch) / "calibration.txt"
+                calibration.write_list(listed, files)
+                with inference.Simulator(
+                    wanted, slim, listed, Path(scratch) / "test", recipe.verify.workers
+                ) as simulator:
+                    logits = simulator.run(images)
+            write_json(path, score(logits, reference, test.classes))
+        results[name] = read_json(path)
+    return results
+
+
+def conclude(recipe: Recipe, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
+    """Rank the settings, choose one, and measure it and the recipe's own on the test images.
+
+    Args:
+        rows: result of `run`.
+
+    Returns:
+        `rows`; `settings`, ranked; `winner`, the best a recipe accepts; `present`, the recipe's
+        own setting; `test`, the figures of both on the test images. Also written to
+        `quantstudy.json` in the run's folder.
+    """
+    ranked = settings(rows)
+    winner = usable(ranked)
+    present = {
+        "algorithm": recipe.rknn.quantized_algorithm,
+        "method": recipe.rknn.quantized_method,
+        "images": recipe.calibration.images,
+    }
+    chosen = {"present": present, "winner": {key: winner[key] for key in present}}
+    conclusion = {
+        "measured": "in the RKNN simulator; board: not measured",
+        "rows": rows,
+        "settings": ranked,
+        **chosen,
+        "test": test_once(recipe, folder, chosen, recipe.seed),
+    }
+    write_json(folder / "quantstudy.json", conclusion)
+    return conclusion
+
+
+def table(ranked: list[dict[str, Any]]) -> pd.DataFrame:
+    """The settings of a study as a table for people, best first."""
+    return pd.DataFrame(
+        [
+            {
+                "algorithm": row["algorithm"],
+                "method": row["method"],
+                "pictures": row["images"],
+                "top-1 %": f"{100 * row['accuracy']:.2f}",
+                "spread": f"{100 * row['spread']:.2f}",
+                "agreement %": f"{100 * row['agreement']:.2f}",
+                "cosine mean (lowest)": f"{row['cosine']:.5f} ({row['lowest_cosine']:.4f})",
+            }
+            for row in ranked
+        ]
+    )

@@ -1,0 +1,285 @@
+"""`report.html`: everything that was measured about a run, on one page that needs nothing else.
+
+The page is made from the files that the steps leave. A run that stopped half-way has one too: it
+says where it stopped and why, and shows what there is.
+"""
+
+import base64
+import io
+import re
+from pathlib import Path
+from typing import Any
+
+import cv2
+import jinja2
+import matplotlib as mpl
+import numpy as np
+import yaml
+from markupsafe import Markup
+from matplotlib.figure import Figure
+
+from .. import plots
+from .. import recipe as recipes
+from ..conversion import calibration, rknn_file
+from ..data import dataset
+from ..errors import PipelineError
+from ..files import read_json, relative, write_text
+from ..pipeline import steps
+from ..pipeline.runner import FAILURE
+from ..recipe import Recipe
+from . import layer_error, manifest
+
+TEMPLATE = Path(__file__).with_name("report.html.j2")
+CLOCKS_MHZ = (300, 420, 600)  # assumed: the module's NPU clock is not published
+SHOWN = 40  # pictures of each kind
+_INK = "#010203"  # stands for the text colour while a figure is drawn
+
+
+def build(recipe: Recipe, folder: Path) -> Path:
+    """Write `report.html` in the folder of a run, finished or not, and return its path.
+
+    Raises:
+        PipelineError: there is no run in this folder.
+    """
+    if not (folder / "steps").is_dir() and not (folder / FAILURE).is_file():
+        raise PipelineError(f"{relative(folder)} holds no run: `make rknn` makes one")
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
+    )
+    template = environment.from_string(TEMPLATE.read_text(encoding="utf-8"))
+    path = folder / "report.html"
+    try:
+        page = template.render(**content(recipe, folder))
+    except (KeyError, TypeError, jinja2.UndefinedError) as error:
+        raise PipelineError(
+            f"the results in {relative(folder)} are of another version ({error}): run 06_verify"
+        ) from None
+    write_text(path, page)
+    return path
+
+
+def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
+    """What the page shows; a part that has not been made yet is None."""
+    verify = _read(folder / "verify.json")
+    layers = _read(folder / "layers.json")
+    errors = _read(folder / "layer_error.json")
+    study = _read(folder / "quantstudy.json")
+    labels = _lines(folder / "labels.txt")
+    failure = _read(folder / FAILURE)
+    if failure:
+        failure["message"] = failure["message"].partition(" (executed copy:")[0]
+    with mpl.rc_context():
+        _use_page_style()
+        return {
+            "name": recipe.name,
+            "description": recipe.description,
+            "failure": failure,
+            "verify": verify,
+            "labels": labels,
+            "sets": _sets(verify),
+            "model": _model(folder / f"{recipe.name}.rknn"),
+            "layers": _layers(layers),
+            "budget": _budget(recipe, layers),
+            "clocks": [
+                {"mhz": mhz, "ms": layers["cycles"] / mhz / 1000} for mhz in CLOCKS_MHZ if layers
+            ],
+            "module_mb": rknn_file.MODULE_MB,
+            "classes": _class_changes(verify),
+            "flipped": _pictures(folder, verify, "flipped"),
+            "least_certain": _pictures(folder, verify, "least_certain"),
+            "errors": errors,
+            "error_plot": _svg(plots.layer_error(errors["layers"]), "error") if errors else None,
+            "worst": [
+                {**layer, "advice": layer_error.advice(layer)}
+                for layer in layer_error.worst(errors["layers"])
+            ]
+            if errors
+            else [],
+            "calibration": _calibration(folder),
+            "study": study,
+            "study_plots": [
+                _svg(
+                    plots.study_curves(
+                        [row for row in study["rows"] if row["calibration"] == "balanced"]
+                    ),
+                    "curves",
+                ),
+                _svg(plots.agreement_hides(study["rows"]), "agreement"),
+            ]
+            if study
+            else [],
+            "second": _read(folder / "second_opinion.json"),
+            "on_mnist": recipe.dataset.kind == "mnist",
+            "cost_plot": _cost_plot(recipe, verify, layers),
+            "board": manifest.board_figures(folder, recipe.name),
+            "costs": _read(steps.OUTPUT / "costs" / "costs.json"),
+            "albums": _albums(folder),
+            "manifest": _read(folder / "manifest.json"),
+            "recipe": yaml.safe_dump(recipes.dump(recipe), sort_keys=False, allow_unicode=True),
+        }
+
+
+def _read(path: Path) -> Any:
+    return read_json(path) if path.is_file() else None
+
+
+def _lines(path: Path) -> list[str]:
+    return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+
+
+def _sets(verify: dict | None) -> list[dict[str, Any]]:
+    """The tables of stages: test images, and the simulated camera where there is one."""
+    if not verify:
+        return []
+    named = (("test images", verify["stages"]), ("simulated camera", verify["camera"]))
+    return [{"name": name, "stages": stages} for name, stages in named if stages]
+
+
+def _model(path: Path) -> dict[str, Any] | None:
+    try:
+        file = rknn_file.read(path)
+    except PipelineError:  # missing or damaged: the step that met it has said so
+        return None
+    return rknn_file.to_json(file, rknn_file.problems(file))
+
+
+def _layers(layers: dict | None) -> dict | None:
+    """The layer table with shares of the largest row, for the bars."""
+    if not layers:
+        return None
+    most = {
+        key: max((row[key] for row in layers["layers"]), default=0) or 1
+        for key in ("cycles", "traffic_kb")
+    }
+    rows = [
+        {
+            **row,
+            "cycles_share": 100 * row["cycles"] / most["cycles"],
+            "traffic_share": 100 * row["traffic_kb"] / most["traffic_kb"],
+        }
+        for row in layers["layers"]
+    ]
+    return {**layers, "layers": rows}
+
+
+def _budget(recipe: Recipe, layers: dict | None) -> list[dict[str, Any]]:
+    limits = recipe.budget.model_dump()
+    return [
+        {"name": name, "limit": limit, "value": layers[name], "over": layers[name] > limit}
+        for name, limit in limits.items()
+        if layers and limit is not None
+    ]
+
+
+def _class_changes(verify: dict | None) -> list[dict[str, Any]]:
+    """Accuracy of each class in float and INT8, on every set."""
+    rows = []
+    for entry in _sets(verify):
+        before = entry["stages"]["slim"]["class_accuracy"]
+        after = entry["stages"]["rknn"]["class_accuracy"]
+        rows.append(
+            {
+                "name": entry["name"],
+                "rows": [
+                    {"label": label, "float": before[label], "int8": after[label]}
+                    for label in before
+                    if before[label] is not None
+                ],
+            }
+        )
+    return rows
+
+
+def _pictures(folder: Path, verify: dict | None, kind: str) -> dict[str, Any] | None:
+    """Test pictures of a list in `verify.json`, as data addresses."""
+    if not verify:
+        return None
+    rows = [
+        {**row, "picture": _data_address(image)}
+        for row in verify[kind][:SHOWN]
+        if (image := cv2.imread(str(folder / row["file"]), cv2.IMREAD_COLOR)) is not None
+    ]
+    return {"total": len(verify[kind]), "rows": rows}
+
+
+def _data_address(image: np.ndarray, extension: str = ".png") -> str:
+    """A picture, uint8 [H, W, 3] in OpenCV's order, as an address that holds it."""
+    _, packed = cv2.imencode(extension, image)
+    kind = {".png": "png", ".jpg": "jpeg"}[extension]
+    return f"data:image/{kind};base64,{base64.b64encode(packed.tobytes()).decode()}"
+
+
+def _calibration(folder: Path, columns: int = 20) -> dict[str, Any] | None:
+    """The calibration pictures, up to 200 of them, on one sheet."""
+    listed = folder / "calibration.txt"
+    if not listed.is_file():
+        return None
+    files = calibration.read_list(listed)
+    if not all(file.is_file() for file in files):
+        return {"count": len(files), "sheet": None, "shown": 0}
+    images = dataset.read_images(files[:200])[..., ::-1]
+    height, width = images.shape[1:3]
+    images = images if width <= 64 else np.stack([cv2.resize(i, (64, 64)) for i in images])
+    height, width = images.shape[1:3]
+    rows = -(-len(images) // columns)
+    sheet = np.full((rows * height, columns * width, 3), 128, np.uint8)
+    for number, image in enumerate(images):
+        y, x = divmod(number, columns)
+        sheet[y * height : (y + 1) * height, x * width : (x + 1) * width] = image
+    return {
+        "count": len(files),
+        "shown": len(images),
+        "sheet": _data_address(sheet, ".jpg"),
+        "size": (columns * width, rows * height),
+    }
+
+
+def _cost_plot(recipe: Recipe, verify: dict | None, layers: dict | None) -> Markup | None:
+    """The model among the reference networks of `make costs`, if those were made."""
+    costs = _read(steps.OUTPUT / "costs" / "costs.json")
+    if not costs or not verify or not layers or recipe.dataset.kind != "mnist":
+        return None  # accuracies on another data set stand beside nothing
+    own = {
+        "name": recipe.name,
+        "cycles": layers["cycles"],
+        "accuracy": verify["stages"]["rknn"]["accuracy"]["top1"],
+    }
+    return _svg(plots.cost_map([own, *costs]), "costs")
+
+
+def _albums(folder: Path) -> list[dict[str, Any]]:
+    """Folders of real pictures that `make evaluate` has measured."""
+    return [
+        {"name": path.parent.name, **read_json(path)}
+        for path in sorted((folder / "evaluate").glob("*/results.json"))
+    ]
+
+
+# --- figures --------------------------------------------------------------------------
+
+
+def _use_page_style() -> None:
+    """Figures in the page's own text colour and font, light or dark."""
+    plots.use_style()
+    colors = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    mpl.rcParams.update(dict.fromkeys(colors, _INK))
+    mpl.rcParams.update(
+        {"svg.fonttype": "none", "svg.hashsalt": "report", "figure.facecolor": "none",
+         "axes.facecolor": "none", "savefig.facecolor": "none"}
+    )  # fmt: skip
+
+
+def _svg(figure: Figure, name: str) -> Markup:
+    """A figure as inline SVG: names unique on the page, text in the colour around it."""
+    written = io.StringIO()
+    figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
+    svg = written.getvalue()
+    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()
+    body = svg[svg.index(">", svg.index("<svg")) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
+    body = re.sub(r"<defs>\s*</defs>", "", body)
+    body = re.sub(r'\bid="', f'id="{name}-', body)
+    body = re.sub(r'(xlink:href="|url\()#', rf"\1#{name}-", body).replace("xlink:href", "href")
+    body = re.sub(rf"{_INK}|#000000\b", "currentColor", body)
+    body = body.replace("&#160;", " ")
+    return Markup(f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{name}">{body}')
