@@ -34,6 +34,8 @@ requires-python = ">=3.10,<3.12"
 environments = ["sys_platform == 'linux' and platform_machine == 'x86_64' and python_version < '3.12'"]
 SETTINGS
 cp requirements.in "$folder/requirements.in"
+# What is pinned stays pinned; `scripts/lock.sh --upgrade` takes newer versions.
+[ "${1:-}" = --upgrade ] || cp requirements.txt "$folder/requirements.txt"
 
 cd "$folder"
 uv pip compile requirements.in --override overrides.txt --universal \
