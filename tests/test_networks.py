@@ -4,8 +4,9 @@ import numpy as np
 import paddle
 import pytest
 
-from mnist_rknn.training.networks import ConvBNReLU, Convolution, DigitNet
+from mnist_rknn.training.networks import ConvBNReLU, DigitNet
 from mnist_rknn.training.optimizers import NEWTON_SCHULZ, RATE_OF_OTHERS, Muon, orthogonal
+from mnist_rknn.training.paddleclas_launcher.onednn import compile_convolutions
 
 
 @pytest.fixture
@@ -16,13 +17,21 @@ def onednn():
     paddle.set_flags({"FLAGS_use_onednn": False})
 
 
+def compiled(*arguments: int) -> paddle.nn.Conv2D:
+    """A plain convolution, compiled as those of a network are."""
+    (layer,) = compile_convolutions(
+        paddle.nn.Sequential(paddle.nn.Conv2D(*arguments, bias_attr=False))
+    )
+    return layer
+
+
 @pytest.mark.parametrize(
     "kernel, stride, frozen",
     [(3, 1, False), (5, 1, False), (1, 1, False), (3, 1, True), (6, 3, False)],
 )
 def test_compiled_convolution_and_its_gradients_are_those_of_paddle(kernel, stride, frozen, onednn):
-    ours = Convolution(4, 7, kernel, stride)
     padding = (kernel - stride + 1) // 2
+    ours = compiled(4, 7, kernel, stride, padding)
     paddles = paddle.nn.Conv2D(4, 7, kernel, stride, padding, bias_attr=False)
     paddles.set_state_dict(ours.state_dict())
     for batch in (3, 3, 2):  # compiled, compiled before, and compiled anew
@@ -45,7 +54,7 @@ def test_compiled_convolution_and_its_gradients_are_those_of_paddle(kernel, stri
 
 
 def test_compiled_convolution_evaluates_as_paddles_between_two_steps_of_training(onednn):
-    ours = Convolution(4, 7, 3)
+    ours = compiled(4, 7, 3, 1, 1)
     paddles = paddle.nn.Conv2D(4, 7, 3, 1, 1, bias_attr=False)
     for _ in range(2):
         paddles.set_state_dict(ours.state_dict())
@@ -64,7 +73,7 @@ def test_compiled_convolution_evaluates_as_paddles_between_two_steps_of_training
 
 
 def test_convolution_is_paddles_own_without_onednn_and_for_the_export(tmp_path):
-    layer = Convolution(4, 7, 3)
+    layer = compiled(4, 7, 3, 1, 1)
     layer(paddle.randn([2, 4, 6, 6]))
     paddle.set_flags({"FLAGS_use_onednn": True})
     try:
@@ -201,3 +210,27 @@ def test_cosine_stem_sees_shapes_and_no_colours_and_is_not_trained():
 def test_unknown_stem_is_refused():
     with pytest.raises(ValueError, match="stem_filters: wavelets is not known; use learned or"):
         DigitNet(stem_filters="wavelets")
+
+
+def test_only_plain_convolutions_are_compiled():
+    layers = [
+        paddle.nn.Conv2D(4, 4, 3, 1, 1, bias_attr=False),
+        paddle.nn.Conv2D(4, 4, 3, 1, 1),
+        paddle.nn.Conv2D(4, 4, 3, 1, 1, groups=4, bias_attr=False),
+        paddle.nn.Conv2D(4, 4, 3, 1, 2, dilation=2, bias_attr=False),
+        paddle.nn.Conv2D(4, 4, 3, (1, 2), 1, bias_attr=False),
+        paddle.nn.Conv2D(4, 4, 3, 1, (1, 0), bias_attr=False),
+        paddle.nn.Conv2D(4, 4, 3, 1, 1, padding_mode="reflect", bias_attr=False),
+    ]
+    network = compile_convolutions(paddle.nn.Sequential(*layers))
+    assert [type(layer) is not paddle.nn.Conv2D for layer in network] == [True] + 6 * [False]
+
+
+def test_every_convolution_of_digitnet_is_compiled_and_its_weights_keep_their_names():
+    network = DigitNet()
+    names = [parameter.name for parameter in network.parameters()]
+    assert compile_convolutions(network) is network
+    convolutions = [layer for layer in network.sublayers() if isinstance(layer, paddle.nn.Conv2D)]
+    assert len(convolutions) == 6
+    assert not any(type(layer) is paddle.nn.Conv2D for layer in convolutions)
+    assert [parameter.name for parameter in network.parameters()] == names

@@ -17,7 +17,7 @@ from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 from mnist_rknn.training import engine
-from mnist_rknn.training.paddleclas_launcher.launcher import ProgressiveResizing, normalize_by_table
+from mnist_rknn.training.paddleclas_launcher.progressive_resizing import ProgressiveResizing
 
 SHORT = (
     *TINY,
@@ -151,7 +151,9 @@ def test_table_normalises_to_the_bit_as_paddleclas_computes(monkeypatch, order, 
 
     computes = preprocess.NormalizeImage
     monkeypatch.setattr(preprocess, "NormalizeImage", computes)  # put back at the end
-    normalize_by_table()
+    from mnist_rknn.training.paddleclas_launcher import additions
+
+    additions.normalize_by_table()
     settings = {
         "scale": 1 / 3, "mean": [10.0, 127.5, 7.7], "std": [127.5, 0.3, 61.0], "order": order
     }  # fmt: skip
@@ -175,8 +177,8 @@ def test_layout_is_the_one_paddlex_expects(tiny_run):
     for file in ("train_results.json", "config.yaml", "label_dict.txt", "train.log"):
         assert (train / file).is_file()
     assert list((train / "vdl").iterdir())
-    left = {path.name for path in engine.LAUNCHER.iterdir()}
-    assert left <= {"__init__.py", "__pycache__", "launcher.py", "tools"}, "logs beside the source"
+    left = {path.name for path in engine.LAUNCHER.iterdir() if path.suffix != ".py"}
+    assert left <= {"__pycache__", "tools"}, "logs beside the source"
 
 
 def script_arguments(folder, steps: str) -> list[str]:

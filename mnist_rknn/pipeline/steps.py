@@ -79,7 +79,12 @@ STEPS = (
             "training/engine.py",
             "training/networks.py",
             "training/optimizers.py",
+            "training/paddleclas_launcher/additions.py",
             "training/paddleclas_launcher/launcher.py",
+            "training/paddleclas_launcher/onednn.py",
+            "training/paddleclas_launcher/progressive_resizing.py",
+            "training/paddleclas_launcher/replacing.py",
+            "training/paddleclas_launcher/wheel_engine.py",
         ),
         inputs=("dataset/test.txt",),
         outputs=(

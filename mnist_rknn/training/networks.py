@@ -1,52 +1,14 @@
 """The network of the default recipes, written for the RV1106 NPU.
 
-The file is loaded twice: by the notebook, to show and count it, and by the training
-engine, where `paddleclas_launcher` makes it known to PaddleClas under its class name.
-It therefore imports nothing but Paddle.
+The notebook shows and counts them; `paddleclas_launcher` makes every class here known to PaddleClas
+under its name.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import paddle
 from paddle import nn
-from paddle.nn import functional as F
-from paddle.pir_utils import DygraphOldIrGuard
-
-
-def _convolve(x: paddle.Tensor, weight: paddle.Tensor, stride: int, padding: int) -> paddle.Tensor:
-    return F.conv2d(x, weight, stride=stride, padding=padding)
-
-
-class Convolution(nn.Conv2D):
-    """A convolution without bias, which a CPU trains and evaluates in less time.
-
-    oneDNN has quick convolutions for the processors of PCs, forward and backward, but Paddle uses
-    them in static graphs of its older representation only. So where `FLAGS_use_onednn` is set, a
-    CPU compiles this one layer into such a graph, once for every shape of input. Everywhere else,
-    and for the export, it is `nn.Conv2D`; the results are the same, to rounding.
-    """
-
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1):
-        padding = (kernel - stride + 1) // 2
-        super().__init__(inputs, outputs, kernel, stride, padding, bias_attr=False)
-        self._compiled: dict[tuple, Callable] = {}
-
-    def forward(self, x: paddle.Tensor) -> paddle.Tensor:
-        exporting = not paddle.in_dynamic_mode()
-        if exporting or not x.place.is_cpu_place():
-            return super().forward(x)
-        form = (*x.shape, x.stop_gradient, paddle.is_grad_enabled())
-        if form in self._compiled:
-            return self._compiled[form]([x, self.weight])
-        if not paddle.get_flags("FLAGS_use_onednn")["FLAGS_use_onednn"]:
-            return super().forward(x)
-        with DygraphOldIrGuard():
-            function = paddle.jit.to_static(_convolve, full_graph=True)
-            _, self._compiled[form] = function.get_concrete_program(
-                x, self.weight, self._stride[0], self._padding
-            )
-            return self._compiled[form]([x, self.weight])
 
 
 class ConvBNReLU(nn.Sequential):
@@ -57,7 +19,8 @@ class ConvBNReLU(nn.Sequential):
     """
 
     def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1):
-        convolution = Convolution(inputs, outputs, kernel, stride)  # batch norm brings the bias
+        padding = (kernel - stride + 1) // 2
+        convolution = nn.Conv2D(inputs, outputs, kernel, stride, padding, bias_attr=False)
         super().__init__(convolution, nn.BatchNorm2D(outputs), nn.ReLU())
         if stride == 1 and outputs >= inputs:
             weight = convolution.weight.numpy()

@@ -1,7 +1,6 @@
 """The optimiser of the default recipe, which Paddle does not have.
 
-Like `networks.py` it is loaded by the training engine, where `paddleclas_launcher` makes it known
-to PaddleClas under its class name, and imports nothing but Paddle.
+`paddleclas_launcher` makes every class here known to PaddleClas under its name.
 """
 
 import paddle

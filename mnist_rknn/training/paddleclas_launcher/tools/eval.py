@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.append(str(Path(__file__).resolve().parents[4]))  # where the package is not installed
 
-import launcher
+from mnist_rknn.training.paddleclas_launcher import launcher
 
 launcher.run("eval")

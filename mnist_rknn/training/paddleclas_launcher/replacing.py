@@ -1,0 +1,30 @@
+"""Replacing a part of PaddleClas or Paddle, which must not fail in silence."""
+
+import inspect
+from collections.abc import Callable, Sequence
+from typing import Any
+
+
+def replace(owner: Any, name: str, make: Callable[[Any], Any], takes: Sequence[str]) -> None:
+    """Put `make(original)` in place of `owner.name`.
+
+    Args:
+        owner: a module or a class.
+        name: of a function or a class in it.
+        make: gets the original and returns what stands there from now on.
+        takes: the first parameters that the original must have, in this order.
+
+    Raises:
+        RuntimeError: it is not there, or takes other parameters: this is another version.
+    """
+    place = f"{getattr(owner, '__name__', owner)}.{name}"
+    original = getattr(owner, name, None)
+    if original is None:
+        raise RuntimeError(f"{place} is to be replaced and is not there: another version?")
+    given = list(inspect.signature(original).parameters)
+    if given[: len(takes)] != list(takes):
+        raise RuntimeError(
+            f"{place} is to be replaced and takes ({', '.join(given)}), "
+            f"not ({', '.join(takes)}): another version?"
+        )
+    setattr(owner, name, make(original))
