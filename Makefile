@@ -41,7 +41,7 @@ help:
 	@echo "make aistudio    output/aistudio.zip: one notebook for Run All on Baidu AI Studio"
 	@echo "make list        the steps and what is up to date"
 	@echo "make test        set up and run the tests"
-	@echo "make lint        ruff, for code and notebooks"
+	@echo "make lint        style, complexity, layers and types"
 	@echo "make benchmark   time and memory of every step"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(PY) -m mnist_rknn import PATH --into NAME, then make rknn RECIPE=NAME"
@@ -148,6 +148,8 @@ test: $(READY)
 lint: $(READY)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/lint-imports --no-cache
+	$(VENV)/bin/mypy
 
 benchmark: $(READY)
 	$(PY) scripts/benchmark.py --recipe $(RECIPE) $(CHANGES)

@@ -10,7 +10,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from .errors import PipelineError
 
@@ -138,7 +138,7 @@ class FolderLock:
     def __init__(self, folder: Path, what: str):
         self.path = folder / ".lock"
         self.what = what
-        self._file = None
+        self._file: TextIO | None = None
 
     def acquire(self) -> "FolderLock":
         """Take the lock.
@@ -149,21 +149,22 @@ class FolderLock:
         if os.environ.get(LOCK_HOLDER) == f"{os.getppid()}:{self.path}":
             return self
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        self._file = self.path.open("a+", encoding="utf-8")
+        file = self.path.open("a+", encoding="utf-8")
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            self._file.seek(0)
-            holder = self._file.read().strip() or "another process"
-            self._file.close()
+            file.seek(0)
+            holder = file.read().strip() or "another process"
+            file.close()
             raise PipelineError(
                 f"{relative(self.path.parent)} is in use by {holder}: "
                 "wait for it to end, or choose another recipe or output folder"
             ) from None
-        self._file.truncate(0)
+        file.truncate(0)
         since = time.strftime("%H:%M:%S")
-        self._file.write(f"process {os.getpid()} ({self.what}, since {since})\n")
-        self._file.flush()
+        file.write(f"process {os.getpid()} ({self.what}, since {since})\n")
+        file.flush()
+        self._file = file
         return self
 
     def release(self) -> None:

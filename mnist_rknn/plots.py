@@ -263,9 +263,9 @@ def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
             )  # fmt: skip
         axis.set(xlabel="answer", ylabel="true class", title=title)
         upright = max(map(len, labels)) > 2
-        size = {"fontsize": min(10.0, 1.4 * font)}
-        axis.set_xticks(range(len(labels)), labels, rotation=90 if upright else 0, **size)
-        axis.set_yticks(range(len(labels)), labels, **size)
+        letters = min(10.0, 1.4 * font)
+        axis.set_xticks(range(len(labels)), labels, rotation=90 if upright else 0, fontsize=letters)
+        axis.set_yticks(range(len(labels)), labels, fontsize=letters)
         axis.spines[:].set_visible(False)
     return _finished(figure)
 

@@ -1,7 +1,7 @@
 """A recipe that cannot work is refused with one line before anything runs."""
 
 import pytest
-from conftest import last_line, run_script
+from support.runs import last_line, run_script
 
 from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError

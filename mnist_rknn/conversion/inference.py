@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -193,7 +194,7 @@ def _run_in_worker(images: np.ndarray) -> np.ndarray:
     return run_simulator(_worker_model, images)
 
 
-def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path):
+def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path) -> Any:
     """Build a model for the simulator.
 
     Returns:
@@ -211,7 +212,7 @@ def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path):
     return rknn
 
 
-def run_simulator(rknn, images: np.ndarray) -> np.ndarray:
+def run_simulator(rknn: Any, images: np.ndarray) -> np.ndarray:
     """Logits float32 [N, classes] of uint8 [N, H, W, 3] from an initialised `RKNN` object.
 
     Raises:

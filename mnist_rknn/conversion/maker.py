@@ -15,6 +15,7 @@ import onnxslim
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from ..data import pictures
 from ..errors import PipelineError
 from ..files import relative, replacing, write_text
 from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe, parse_yaml
@@ -215,7 +216,7 @@ def _warn_of_pictures(files: list[Path], size: list[int], say: Callable[[str], N
             f"warning: {other} of {len(files)} calibration pictures are not {size[3]}x{size[2]}; "
             "the toolkit squeezes them"
         )
-    flat = sum(image.std() < calibration.MIN_CONTRAST for image in images)
+    flat = sum(image.std() < pictures.MIN_CONTRAST for image in images)
     if flat:
         say(f"warning: {flat} of {len(files)} calibration pictures are one flat tone")
     if len(files) < FEWEST_CALIBRATION_IMAGES:

@@ -51,7 +51,18 @@ def check_convertible(model: onnx.ModelProto, input_shape: list[int]) -> None:
                 f"the graph is of ONNX opset {used.version}, rknn-toolkit2 reads {OPSETS[0]} to "
                 f"{OPSETS[-1]}: set export.opset to 14 and {again}"
             )
-    for node in model.graph.node:
+    _check_nodes(model.graph, again)
+    source = onnx_graph.input_of(model)
+    if source.type.tensor_type.elem_type != TensorProto.FLOAT:
+        kind = TensorProto.DataType.Name(source.type.tensor_type.elem_type)
+        raise PipelineError(f"the graph's input {source.name} is {kind}, not FLOAT: {again}")
+    _check_weights(model.graph, again)
+    onnx_graph.require_static(model, input_shape)
+    onnx_graph.require_logits(model)
+
+
+def _check_nodes(graph: onnx.GraphProto, again: str) -> None:
+    for node in graph.node:
         if node.domain not in STANDARD_DOMAINS:
             raise PipelineError(
                 f"node {node.name} ({node.op_type}) is of the domain {node.domain}, which "
@@ -67,11 +78,10 @@ def check_convertible(model: onnx.ModelProto, input_shape: list[int]) -> None:
                 f"node {node.name} ({node.op_type}) decides at run time, the NPU runs a fixed "
                 "list of layers: export the network without it"
             )
-    source = onnx_graph.input_of(model)
-    if source.type.tensor_type.elem_type != TensorProto.FLOAT:
-        kind = TensorProto.DataType.Name(source.type.tensor_type.elem_type)
-        raise PipelineError(f"the graph's input {source.name} is {kind}, not FLOAT: {again}")
-    for weight in model.graph.initializer:
+
+
+def _check_weights(graph: onnx.GraphProto, again: str) -> None:
+    for weight in graph.initializer:
         if weight.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE):
             kind = TensorProto.DataType.Name(weight.data_type)
             raise PipelineError(f"weight {weight.name} is {kind}, not FLOAT: {again}")
@@ -82,8 +92,6 @@ def check_convertible(model: onnx.ModelProto, input_shape: list[int]) -> None:
                     f"weight {weight.name} holds values that are not finite: the training went "
                     "astray; lower train.learning_rate and run 02_train"
                 )
-    onnx_graph.require_static(model, input_shape)
-    onnx_graph.require_logits(model)
 
 
 def check_calibration(listed: Path, recipe: Recipe, data: Path) -> dict[str, str]:

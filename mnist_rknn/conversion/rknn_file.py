@@ -59,6 +59,16 @@ class Tensor:
             return None
         return max(-128, min(127, round(-128 - self.range[0] / self.scale)))
 
+    def quantization(self) -> tuple[float, int]:
+        """Scale and zero point of an INT8 tensor.
+
+        Raises:
+            PipelineError: the file gives the tensor no range: it is not INT8.
+        """
+        if self.scale is None or self.zero_point is None:
+            raise PipelineError(f"{self.name} is {self.dtype}, not INT8: run 05_convert again")
+        return self.scale, self.zero_point
+
 
 @dataclass(frozen=True)
 class RknnFile:

@@ -4,6 +4,7 @@ Unpacking is whole or not at all, inside one folder and within limits. Only Pyth
 library is used, so this works before anything is installed.
 """
 
+import functools
 import stat
 import struct
 import tarfile
@@ -12,7 +13,7 @@ import zlib
 from collections.abc import Callable, Iterator, Mapping
 from lzma import LZMAError
 from pathlib import Path, PurePosixPath
-from typing import IO, NamedTuple
+from typing import IO, NamedTuple, cast
 
 from ..errors import PipelineError
 from ..files import FolderLock, read_json, relative, replacing, replacing_folder, sha256, write_json
@@ -202,16 +203,16 @@ def _zip_members(archive: Path, where: str) -> Iterator[_Member]:
             kind = stat.S_IFMT(info.external_attr >> 16)  # 0 where the packer was not Unix
             folder = info.is_dir() or kind == stat.S_IFDIR
             file = not folder and kind in (0, stat.S_IFREG)
-            yield _Member(name, folder, file, info.file_size, lambda i=info: opened.open(i))
+            yield _Member(name, folder, file, info.file_size, functools.partial(opened.open, info))
 
 
 def _tar_members(archive: Path) -> Iterator[_Member]:
     with tarfile.open(archive, encoding="utf-8", errors="surrogateescape") as opened:
         for info in opened:
             name = _decode(info.name.encode("utf-8", "surrogateescape"))
-            yield _Member(
-                name, info.isdir(), info.isreg(), info.size, lambda i=info: opened.extractfile(i)
-            )
+            # Of a regular file, and only those are read, there is something to extract.
+            content = cast(Callable[[], IO[bytes]], functools.partial(opened.extractfile, info))
+            yield _Member(name, info.isdir(), info.isreg(), info.size, content)
 
 
 def _decode(name: bytes) -> str:

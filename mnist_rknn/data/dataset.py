@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ..errors import PipelineError
 from ..files import relative, replacing_folder
-from ..recipe import Recipe
+from ..recipe import Recipe, Redraw
 from ..redraw.config import HARD_CASES, SIMULATED_CAMERA
 from ..redraw.picture import jitter, try_redraw
 from . import sources
@@ -173,7 +173,8 @@ def draw(picture: Picture, recipe: Recipe, source: Source) -> np.ndarray | None:
     images = source.test_images if tested else source.train_images
     if picture.kind == "plain":
         return fit(images[picture.index], height, width)
-    settings = recipe.dataset.redraw
+    assert isinstance(images, np.ndarray)  # redrawn: MNIST, which is in memory
+    settings = recipe.dataset.redraw or Redraw()
     seed = 1000 * recipe.seed + SEED_OFFSETS[picture.kind] + 100 * (picture.split == "val")
     if picture.kind == "jittered":
         config = settings.config(width)
@@ -258,7 +259,7 @@ def read_images(files: Iterable[Path]) -> np.ndarray:
     Raises:
         PipelineError: a file is missing, unreadable or of another size.
     """
-    images = []
+    images: list[np.ndarray] = []
     for file in files:
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if image is None:

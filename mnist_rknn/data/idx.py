@@ -97,7 +97,8 @@ def load(folder: Path) -> IdxSet:
         if path.suffix.lower() == ".gz":
             content = gunzip(content, relative(path))
         arrays.append(parse(content, relative(path)))
-    for images, labels, path in ((*arrays[:2], files[0]), (*arrays[2:], files[2])):
+    for first in (0, 2):
+        images, labels, path = arrays[first], arrays[first + 1], files[first]
         if images.ndim != 3 or labels.ndim != 1 or len(images) != len(labels):
             raise PipelineError(
                 f"{relative(path)} holds {list(images.shape)} and its labels {list(labels.shape)}: "

@@ -105,7 +105,8 @@ def _counts(listing: Listing, kept: np.ndarray) -> dict[str, np.ndarray]:
 
 def text(found: Found) -> str:
     """What was found, for people: a line a fact."""
-    labels, total = found.listing.labels, sum(found.counts.values())
+    labels = found.listing.labels
+    total = np.sum(list(found.counts.values()), axis=0)
     lines = [f"found      a {found.kind} set in {found.path}: {len(labels)} classes"]
     width = max((len(label) for label in labels), default=0)
     for index, label in enumerate(labels[:SHOWN]):
@@ -114,7 +115,8 @@ def text(found: Found) -> str:
     if len(labels) > SHOWN:
         lines.append(f"           and {len(labels) - SHOWN} classes more")
     if len(found.sizes):
-        low, middle, high = (f(found.sizes, axis=0) for f in (np.min, np.median, np.max))
+        low, high = found.sizes.min(axis=0), found.sizes.max(axis=0)
+        middle = np.median(found.sizes, axis=0)
         lines.append(
             f"pictures   {len(found.sizes):,}, {found.gray:,} of them gray; width {low[1]} to "
             f"{high[1]}, height {low[0]} to {high[0]}, median {middle[1]:.0f}x{middle[0]:.0f}"

@@ -244,6 +244,18 @@ def _read_labelme(root: Path) -> Listing:
 # --- PaddleX --------------------------------------------------------------------------
 
 
+NAMING_THE_FILE = ("files are missing", "files stand in the lists twice")
+
+
+def _wrong_file(file: Path, root: Path, seen: dict[Path, str]) -> str:
+    """What is wrong with a line that names this file; "" if nothing is."""
+    if not file.resolve().is_relative_to(root.resolve()):
+        return "lines name a file outside of the set"
+    if not file.is_file():
+        return NAMING_THE_FILE[0]
+    return NAMING_THE_FILE[1] if file in seen else ""
+
+
 def _read_paddlex(root: Path) -> Listing:
     names = {}
     for line in read_text(root / "label.txt").splitlines():
@@ -259,20 +271,17 @@ def _read_paddlex(root: Path) -> Listing:
         path = root / f"{split}.txt"
         rows = read_text(path).splitlines() if path.is_file() else []
         for number, row in enumerate(rows, 1):
+            if not row.strip():
+                continue
             where = f"{path.name}, line {number}"
             name, _, index = row.strip().replace("\t", " ").rpartition(" ")
             file = root / name.strip().replace("\\", "/")
-            if not row.strip():
-                continue
-            if index not in names:
-                wrong.setdefault("lines end in no class of label.txt", []).append(where)
-            elif not file.resolve().is_relative_to(root.resolve()):
-                wrong.setdefault("lines name a file outside of the set", []).append(where)
-            elif not file.is_file():
-                wrong.setdefault("files are missing", []).append(f"{name} ({where})")
-            elif file in seen:
-                what = "files stand in the lists twice"
-                wrong.setdefault(what, []).append(f"{name} ({seen[file]} and {where})")
+            problem = "" if index in names else "lines end in no class of label.txt"
+            problem = problem or _wrong_file(file, root, seen)
+            if problem:
+                place = f"{seen[file]} and {where}" if file in seen else where
+                named_line = f"{name} ({place})" if problem in NAMING_THE_FILE else where
+                wrong.setdefault(problem, []).append(named_line)
             else:
                 listing.add(file, int(index), split)
                 seen[file] = where

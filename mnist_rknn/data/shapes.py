@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -52,7 +53,7 @@ def render(folder: Path, each: int = 40, chinese: bool = False, seed: int = 1) -
 def annotation(image: str, flags: dict[str, bool]) -> str:
     """What Labelme saves for a picture with image flags."""
     width, height = SIZE
-    content = {
+    content: dict[str, Any] = {
         "version": "5.5.0",
         "flags": flags,
         "shapes": [],

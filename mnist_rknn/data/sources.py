@@ -6,7 +6,6 @@ out, a split that was made) is in its notes; what would spoil the model is refus
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -23,7 +22,7 @@ UNPACKED = PROJECT / "data"  # where archives are unpacked
 PRIORITY = ("test", "val", "train", "")  # of the split that keeps a picture found in two
 
 
-class PictureFiles(Sequence):
+class PictureFiles:
     """Pictures that are read from their files when they are asked for."""
 
     def __init__(self, files: list[Path]):
@@ -60,6 +59,7 @@ def source_folder(recipe: Recipe) -> Path:
     """
     if recipe.dataset.kind == "mnist":
         return PROJECT / "data" / "mnist"
+    assert recipe.dataset.path  # the recipe refuses every other kind without one
     return open_path(recipe.dataset.path)
 
 

@@ -163,7 +163,7 @@ class TrainingProgress:
     )
     EPOCH = re.compile(r"\[Eval\]\[Epoch ([1-9]\d*)\]\[Avg\].*?\bloss: ([\d.]+), top1: ([\d.]+)")
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._bar: tqdm | None = None
         self._epoch = ""
         self._rest = ""
@@ -186,7 +186,9 @@ class TrainingProgress:
     def flush(self) -> None:
         """Nothing is held back; papermill asks for it."""
 
-    def _iteration(self, epoch, epochs, iteration, iterations, top1, loss) -> None:
+    def _iteration(
+        self, epoch: str, epochs: str, iteration: str, iterations: str, top1: str, loss: str
+    ) -> None:
         self._epoch = epochs
         if not sys.stderr.isatty():
             return

@@ -296,7 +296,11 @@ def stale_reason(step: Step, recipe: Recipe, folder: Path) -> str | None:
         return f"its {change} changed"
     if path.stat().st_mtime_ns > record.stat().st_mtime_ns:
         return f"its {recorded.get('last_change')} changed"
-    for source in expand(step.inputs, recipe, folder):
+    return _newer_input(expand(step.inputs, recipe, folder), record, folder)
+
+
+def _newer_input(inputs: list[Path], record: Path, folder: Path) -> str | None:
+    for source in inputs:
         if not source.exists():
             return f"{source.relative_to(folder)} is missing"
         if source.stat().st_mtime_ns > record.stat().st_mtime_ns:

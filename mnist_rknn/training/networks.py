@@ -42,12 +42,12 @@ class ConvBNReLU(nn.Sequential):
         coarse_first = sorted(
             ((down, across) for down in range(size) for across in range(size)), key=sum
         )
-        filters = []
+        filters: list[paddle.Tensor] = []
         for down, across in coarse_first[: math.ceil(outputs / 2)]:
             wave = paddle.outer(waves[down], waves[across])
             filters += [wave, -wave]
-        filters = paddle.stack(filters[:outputs]) / math.sqrt(inputs)
-        weight.set_value(filters.unsqueeze(1).expand(weight.shape))
+        stacked = paddle.stack(filters[:outputs]) / math.sqrt(inputs)
+        weight.set_value(stacked.unsqueeze(1).expand(weight.shape))
         for parameter in self.parameters():
             parameter.stop_gradient = True  # its batch norm's too: nothing is left to compute
 

@@ -66,7 +66,7 @@ def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries as one, with keys such as "train.epochs"."""
     if not isinstance(value, dict) or not value:
         return {prefix: value}
-    flat = {}
+    flat: dict[str, Any] = {}
     for key, inner in value.items():
         flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
     return flat

@@ -74,7 +74,7 @@ def spoilt(images: np.ndarray, image: Image) -> dict[str, np.ndarray]:
     Returns:
         By mistake (keys of `CAUSES`), uint8 of the same shape.
     """
-    mean, std = np.float32(image.mean), np.float32(image.std)
+    mean, std = np.array(image.mean, np.float32), np.array(image.std, np.float32)
     normalized = np.rint((images.astype(np.float32) - mean) / std)
     return {
         "channels": np.ascontiguousarray(images[..., ::-1]),
@@ -105,8 +105,9 @@ def write(
 
 def to_int8(logits: np.ndarray, output: Tensor) -> np.ndarray:
     """The INT8 numbers, int8 [N, C], that stand for the simulator's logits, float32 [N, C]."""
-    steps = np.rint(logits / output.scale) + output.zero_point
-    if not np.allclose((steps - output.zero_point) * output.scale, logits, atol=output.scale / 100):
+    scale, zero_point = output.quantization()
+    steps = np.rint(logits / scale) + zero_point
+    if not np.allclose((steps - zero_point) * scale, logits, atol=scale / 100):
         raise PipelineError(
             "golden.npz does not hold the answers of this .rknn file: run 05_convert again"
         )
@@ -128,7 +129,8 @@ def write_pack(folder: Path, source: Path, image: Image, file: RknnFile, labels:
         answers = {name: to_int8(arrays[f"logits_{name}"], output) for name in CAUSES}
         logits = to_int8(arrays["logits"], output)
     (folder / "images.bin").write_bytes(images.tobytes())
-    probabilities = metrics.probabilities((logits - float(output.zero_point)) * output.scale)
+    scale, zero_point = output.quantization()
+    probabilities = metrics.probabilities((logits - float(zero_point)) * scale)
     expected = [
         {
             "true": int(true),
@@ -149,7 +151,7 @@ def write_pack(folder: Path, source: Path, image: Image, file: RknnFile, labels:
             "width": image.width,
             "color_order": image.color_order,
             "labels": labels,
-            "output": {"scale": output.scale, "zero_point": output.zero_point},
+            "output": {"scale": scale, "zero_point": zero_point},
             "measured": "in the RKNN simulator; board: not measured",
             "expected": expected,
             "mistakes": {name: steps.tolist() for name, steps in answers.items()},

@@ -365,7 +365,7 @@ def test_once(
         )
         path = folder / "quantstudy" / f"test-{key}.json"
         if not path.is_file():
-            if images is None:
+            if images is None or reference is None:
                 images = inference.in_network_order(dataset.read_images(test.files), recipe.image)
                 reference = inference.run_onnx(slim, images, recipe.image)
             with tempfile.TemporaryDirectory() as scratch:

@@ -261,12 +261,12 @@ def _albums(folder: Path) -> list[dict[str, Any]]:
 def _use_page_style() -> None:
     """Figures in the page's own text colour and font, light or dark."""
     plots.use_style()
-    colors = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
-    mpl.rcParams.update(dict.fromkeys(colors, _INK))
-    mpl.rcParams.update(
-        {"svg.fonttype": "none", "svg.hashsalt": "report", "figure.facecolor": "none",
-         "axes.facecolor": "none", "savefig.facecolor": "none"}
-    )  # fmt: skip
+    for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
+        mpl.rcParams[name] = _INK
+    mpl.rcParams["svg.fonttype"] = "none"
+    mpl.rcParams["svg.hashsalt"] = "report"
+    for name in ("figure.facecolor", "axes.facecolor", "savefig.facecolor"):
+        mpl.rcParams[name] = "none"
 
 
 def _svg(figure: Figure, name: str) -> Markup:
@@ -274,7 +274,9 @@ def _svg(figure: Figure, name: str) -> Markup:
     written = io.StringIO()
     figure.savefig(written, format="svg", metadata={"Date": None, "Creator": None})
     svg = written.getvalue()
-    width, height = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg).groups()
+    size = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    assert size, "matplotlib always writes one"
+    width, height = size.groups()
     body = svg[svg.index(">", svg.index("<svg")) + 1 :]
     body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.S)
     body = re.sub(r"<defs>\s*</defs>", "", body)

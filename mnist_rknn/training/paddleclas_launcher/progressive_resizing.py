@@ -41,7 +41,7 @@ class ProgressiveResizing:
         counts = sorted(self.seen.items())
         return ", ".join(f"{height} x {width}: {count}" for (height, width), count in counts)
 
-    def __call__(self, network, inputs: tuple) -> tuple:
+    def __call__(self, network: paddle.nn.Layer, inputs: tuple) -> tuple:
         """Make a batch of pictures smaller in training: float32 [N, C, H, W] to [N, C, h, w]."""
         if not network.training:
             return inputs
@@ -58,7 +58,7 @@ class ProgressiveResizing:
 
 
 @functools.cache
-def resampling(pixels: int, wanted: int):
+def resampling(pixels: int, wanted: int) -> paddle.Tensor:
     """The matrix that resamples a row of pixels, as Pillow does: a tensor [wanted, pixels]."""
     every_pixel = Image.fromarray(np.eye(pixels, dtype=np.float32))
     resized = every_pixel.resize((pixels, wanted), Image.Resampling.BILINEAR)

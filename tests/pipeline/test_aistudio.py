@@ -12,8 +12,8 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import PROJECT, run_script
-from test_mnist import can_cut_network
+from support.machine import can_cut_network
+from support.runs import PROJECT, run_script
 
 from mnist_rknn.data import archives, mnist
 from mnist_rknn.errors import PipelineError

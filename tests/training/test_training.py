@@ -10,8 +10,8 @@ import numpy as np
 import paddle
 import psutil
 import pytest
-from conftest import PROJECT, TINY, kill_when, run_script, settings
 from PIL import Image
+from support.runs import PROJECT, TINY, kill_when, run_script, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError

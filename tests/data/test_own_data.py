@@ -12,8 +12,8 @@ import warnings
 import nbformat
 import numpy as np
 import pytest
-from conftest import last_line, run_script, settings
-from own_sets import folder_set, idx_set, labelme_set, paddlex_set
+from support.own_sets import folder_set, idx_set, labelme_set, paddlex_set
+from support.runs import last_line, run_script, settings
 
 from mnist_rknn import fonts, plots, recipe
 from mnist_rknn.__main__ import main

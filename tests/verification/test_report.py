@@ -10,8 +10,8 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
-from conftest import PROJECT, TINY, last_line, run_script, settings
-from test_onnx_graph import classifier
+from support.graphs import classifier
+from support.runs import PROJECT, TINY, last_line, run_script, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError

@@ -10,8 +10,8 @@ import nbformat
 import numpy as np
 import pytest
 import yaml
-from conftest import PROJECT, TINY, kill_when, last_line, run_script, settings
-from test_mnist import can_cut_network, can_mount
+from support.machine import can_cut_network, can_mount
+from support.runs import PROJECT, TINY, kill_when, last_line, run_script, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.files import sha256

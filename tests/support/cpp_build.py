@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from conftest import PROJECT
+from support.runs import PROJECT
 
 
 @pytest.fixture(scope="session")
@@ -24,7 +24,7 @@ def cpp_programs(tmp_path_factory) -> Path:
     with folder.with_name("cpp.lock").open("w") as turn:
         fcntl.flock(turn, fcntl.LOCK_EX)
         for command in (
-            ["cmake", "-S", str(PROJECT / "tests" / "sdk"), "-B", str(folder)],
+            ["cmake", "-S", str(PROJECT / "tests" / "support" / "sdk"), "-B", str(folder)],
             ["cmake", "--build", str(folder), "--parallel", "2"],
         ):
             result = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -7,11 +7,10 @@ import sys
 from collections import defaultdict
 
 import cv2
-import digit_frames as frames
 import numpy as np
 import pytest
-from conftest import PROJECT
-from cpp_build import cpp_programs  # noqa: F401
+from support import digit_frames as frames
+from support.runs import PROJECT
 
 sys.path.insert(0, str(PROJECT / "deploy" / "python"))
 from locator import MOST_DIGITS, locate, square
@@ -211,7 +210,7 @@ def test_rows_of_photographed_digits_are_read_left_to_right(photos):
     assert share_found(cases) >= 0.9
 
 
-def test_python_and_cpp_give_the_same_boxes(cpp_programs, tmp_path):  # noqa: F811
+def test_python_and_cpp_give_the_same_boxes(cpp_programs, tmp_path):
     pictures = []
     for number, name in enumerate(("plain", *frames.redraw.PRINTS)):
         sheet, _, rng = written(number, name)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_inspector import command
+from support.runs import command
 
 from mnist_rknn import recipe
 from mnist_rknn.conversion import inference, rknn_file

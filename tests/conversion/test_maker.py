@@ -4,8 +4,8 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from test_inspector import command
-from test_onnx_graph import classifier
+from support.graphs import classifier
+from support.runs import command
 
 from mnist_rknn import recipe
 from mnist_rknn.conversion import maker, rknn_file

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from conftest import TINY, last_line, run_script, settings
+from support.runs import TINY, last_line, run_script, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.data import dataset, sources

@@ -6,7 +6,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
-from test_onnx_graph import classifier
+from support.graphs import classifier
 
 from mnist_rknn import recipe
 from mnist_rknn.conversion import inference, rknn_file, rknn_toolkit

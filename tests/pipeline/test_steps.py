@@ -8,7 +8,7 @@ import time
 
 import grimp
 import pytest
-from conftest import PROJECT, TINY, last_line, run_script, settings
+from support.runs import PROJECT, TINY, last_line, run_script, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError

@@ -5,7 +5,7 @@ import shutil
 
 import nbformat
 import pytest
-from conftest import TINY, last_line, run_script, settings
+from support.runs import TINY, last_line, run_script, settings
 
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.pipeline import runner

@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from conftest import TINY, last_line, run_script, settings
+from support.runs import TINY, last_line, run_script, settings
 
 from mnist_rknn import recipe as recipes
 from mnist_rknn.conversion import rknn_file

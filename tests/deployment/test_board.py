@@ -1,6 +1,7 @@
 """`make board`, against a real OpenSSH server on loopback that stands for the module.
 
-Behind it is a FAKE module: this PC's shell in an empty home, a fake SDK package (tests/sdk/python),
+Behind it is a FAKE module: this PC's shell in an empty home, a fake SDK package
+(tests/support/sdk/python),
 and a file that only holds the text by which the real runtime says its version. Nothing in here
 says anything about a board's answers or speed.
 """
@@ -18,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import PROJECT, TINY, last_line, run_script, settings
+from support.runs import PROJECT, TINY, last_line, run_script, settings
 
 from mnist_rknn import recipe as recipes
 from mnist_rknn.conversion import inference
@@ -58,7 +59,7 @@ class FakeModule:
             "session",
             f"export HOME={self.home} LD_LIBRARY_PATH={folder}/lib SESSION=$PPID "
             f"PATH={self.tools}:{Path(sys.executable).parent}:$PATH "
-            f"PYTHONPATH={PROJECT}/tests/sdk/python\n"
+            f"PYTHONPATH={PROJECT}/tests/support/sdk/python\n"
             f'. {folder}/environment\ncd "$HOME"\nexec sh -c "$SSH_ORIGINAL_COMMAND"',
         )
         self.environment("")

@@ -5,7 +5,16 @@ import shutil
 
 import numpy as np
 import pytest
-from own_sets import CHINESE, annotate, drawing, folder_set, idx_set, labelme_set, paddlex_set, save
+from support.own_sets import (
+    CHINESE,
+    annotate,
+    drawing,
+    folder_set,
+    idx_set,
+    labelme_set,
+    paddlex_set,
+    save,
+)
 
 from mnist_rknn import recipe
 from mnist_rknn.data import dataset, layouts, mnist, sources

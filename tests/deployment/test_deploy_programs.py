@@ -1,4 +1,4 @@
-"""The module's two programs, run on a PC with a fake of the maker's SDK (tests/sdk)."""
+"""The module's two programs, run on a PC with a fake of the maker's SDK (tests/support/sdk)."""
 
 import json
 import os
@@ -8,14 +8,13 @@ import subprocess
 import sys
 
 import cv2
-import digit_frames as frames
 import numpy as np
 import pytest
-from conftest import PROJECT
-from cpp_build import cpp_programs  # noqa: F401
+from support import digit_frames as frames
+from support.runs import PROJECT
 
 DIGITS = PROJECT / "deploy" / "python" / "digits.py"
-FAKE_PYTHON_SDK = PROJECT / "tests" / "sdk" / "python"
+FAKE_PYTHON_SDK = PROJECT / "tests" / "support" / "sdk" / "python"
 
 
 def environment(**settings):
@@ -172,7 +171,7 @@ def test_golden_log_has_every_picture_and_the_model_string(program, golden, mode
     assert not list(tmp_path.glob("*partial*")) and not list(tmp_path.glob(".*partial"))
 
 
-def test_input_with_a_stride_is_refused_by_cpp(cpp_programs, golden, model):  # noqa: F811
+def test_input_with_a_stride_is_refused_by_cpp(cpp_programs, golden, model):
     result = subprocess.run(
         [str(cpp_programs / "digits"), str(model), "--golden", str(golden)],
         capture_output=True,
@@ -235,7 +234,7 @@ def test_without_the_makers_package_the_message_says_where_to_run(model):
     assert "run this on the module" in refused(result)
 
 
-def test_cmake_says_in_one_line_that_the_makers_repository_is_missing(cpp_programs, tmp_path):  # noqa: F811
+def test_cmake_says_in_one_line_that_the_makers_repository_is_missing(cpp_programs, tmp_path):
     for setting, cure in (("", "is not set"), (str(tmp_path), "is not the maker's repository")):
         result = subprocess.run(
             ["cmake", "-S", str(PROJECT / "deploy" / "cpp"), "-B", str(tmp_path / "build"),
