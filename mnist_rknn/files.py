@@ -146,7 +146,7 @@ class FolderLock:
         Raises:
             PipelineError: another process holds it; the message says which.
         """
-        if os.environ.get(LOCK_HOLDER) == f"{os.getppid()}:{self.path}":
+        if self._file or os.environ.get(LOCK_HOLDER) == f"{os.getppid()}:{self.path}":
             return self
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("a+", encoding="utf-8")

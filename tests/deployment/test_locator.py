@@ -212,7 +212,7 @@ def test_rows_of_photographed_digits_are_read_left_to_right(photos):
 
 def test_python_and_cpp_give_the_same_boxes(cpp_programs, tmp_path):
     pictures = []
-    for number, name in enumerate(("plain", *frames.redraw.PRINTS)):
+    for number, name in enumerate(("plain", *frames.PRINTS)):
         sheet, _, rng = written(number, name)
         pictures.append(frames.develop(rng, sheet))
         pictures.append(255 - pictures[-1])
