@@ -4,7 +4,7 @@ import numpy as np
 import onnx
 import pytest
 import yaml
-from test_inspector import command
+from conftest import run_command
 from test_onnx_graph import classifier
 
 from mnist_rknn import recipe
@@ -43,7 +43,7 @@ def test_our_recipe_file_makes_the_model_of_the_run(place):
 
 
 def test_makers_flags_from_the_command_line(place):
-    result = command(
+    result = run_command(
         "export", "--config_path", place / "smoke.lockzhiner.yaml", "--model_load_path",
         place / "smoke.onnx", "--model_save_path", place / "out.rknn",
         "--target_platform", "RV1106", cwd=place,
