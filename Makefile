@@ -2,7 +2,7 @@
 # `make` prints the targets; README.md explains them.
 
 RECIPE  ?= mnist
-# Overrides of the recipe, separated by spaces: make rknn SET="train.epochs=2 seed=7"
+# Changes of the recipe, separated by blanks: make rknn SET="train.epochs=2 seed=7"
 SET     ?=
 TOOLKIT ?= 2.3.2
 PYTHON  ?= $(firstword $(foreach name,python3.11 python3.10 python3 python,$(if $(shell $(name) scripts/check.py --platform >/dev/null 2>&1 && echo yes),$(name))) python3)
@@ -10,21 +10,26 @@ PYTHON  ?= $(firstword $(foreach name,python3.11 python3.10 python3 python,$(if 
 VENV := .venv
 PY   := $(VENV)/bin/python
 OUT  := output/$(RECIPE)
-CHANGES := $(foreach change,$(SET),--set '$(change)')
-RUN    := $(PY) scripts/run.py --recipe $(RECIPE) $(CHANGES)
-REPORT := $(PY) scripts/report.py --recipe $(RECIPE) $(CHANGES)
+COMMAND := $(VENV)/bin/mnist-rknn
+# SET goes through the environment: neither make nor the shell looks into it; the command splits it.
+export CHANGES := $(value SET)
+OF_RUN := --recipe $(RECIPE) --changes "$$CHANGES"
+RUN    := $(COMMAND) run $(OF_RUN)
+REPORT := $(COMMAND) report $(OF_RUN)
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
           08_quantization 09_own_data
 INPUTS := $(STEPS:%=$(OUT)/.inputs/%.json)
-# What `setup` leaves; its name has the toolkit's version, so that another one installs anew.
+# Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
+# The command holds the path of its folder: after a move it is installed anew.
+MOVED  := $(shell grep -sqF "$(CURDIR)/$(VENV)/" $(COMMAND) || echo moved)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn smoke evaluate report quantstudy costs deploy board test lint lab list \
-        benchmark aistudio lock clean inputs $(STEPS)
+        benchmark aistudio lock clean inputs moved $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -44,13 +49,14 @@ help:
 	@echo "make lint        style, complexity, layers and types"
 	@echo "make benchmark   time and memory of every step"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
-	@echo "own pictures:    $(PY) -m mnist_rknn import PATH --into NAME, then make rknn RECIPE=NAME"
-	@echo "one step:        $(STEPS)"
+	@echo "own pictures:    $(COMMAND) import PATH --into NAME, then make rknn RECIPE=NAME"
+	@echo "one step:        $(STEPS), or its number: make 07"
 	@echo "variables:       RECIPE=name  SET=\"section.key=value ...\"  PYTHON=python3.x  TOOLKIT=2.3.2|2.5.0"
+	@echo "without make:    $(COMMAND) --help"
 
 # --- set-up ---------------------------------------------------------------------------
 
-setup: $(READY)
+setup: $(COMMAND)
 
 $(READY): requirements.txt
 	@$(PYTHON) scripts/check.py --platform
@@ -62,8 +68,12 @@ endif
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
-check: $(READY)
-	@$(PY) scripts/check.py
+$(COMMAND): $(READY) pyproject.toml $(MOVED)
+	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --no-index -e .
+	@touch $@
+
+check: $(COMMAND)
+	@$(COMMAND) check
 
 # --- the pipeline: a rule a step ------------------------------------------------------
 #
@@ -82,7 +92,10 @@ smoke:
 
 $(STEPS): %: $(OUT)/steps/%.json
 
-inputs: $(READY)
+# `make 07` is `make 07_camera`.
+$(foreach step,$(STEPS),$(eval $(firstword $(subst _, ,$(step))): $(step)))
+
+inputs: $(COMMAND)
 	@$(RUN) 00-09 --refresh
 $(INPUTS): inputs
 	@:
@@ -108,41 +121,42 @@ $(OUT)/calibration.txt:                                 $(OUT)/steps/04_calibrat
 $(OUT)/$(RECIPE).rknn $(OUT)/layer_error.json:          $(OUT)/steps/05_convert.json ; @:
 
 # Real pictures with an index.csv: make evaluate IMAGES=folder
-evaluate: $(OUT)/steps/06_verify.json
-	@$(PY) scripts/evaluate.py $(IMAGES) --recipe $(RECIPE) $(CHANGES)
+evaluate: $(if $(IMAGES),$(OUT)/steps/06_verify.json)
+	@$(if $(IMAGES),,echo "error: say where the pictures are: make evaluate IMAGES=folder" >&2; exit 1;) \
+	$(COMMAND) evaluate "$(IMAGES)" $(OF_RUN)
 
-report: $(READY)
+report: $(COMMAND)
 	@$(REPORT)
 
 # The builds first, with a progress bar in the terminal; the notebook then finds them done.
 quantstudy: $(OUT)/steps/05_convert.json
-	@$(PY) scripts/quantstudy.py --recipe $(RECIPE) $(CHANGES) $(if $(WRITE),--write)
+	@$(COMMAND) quantstudy $(OF_RUN) $(if $(WRITE),--write)
 	@$(RUN) 08_quantization
 	@$(REPORT)
 
-costs: $(READY)
-	@$(PY) scripts/costs.py
+costs: $(COMMAND)
+	@$(COMMAND) costs
 
 # What goes onto the module.
 deploy: $(OUT)/steps/06_verify.json
-	@$(PY) scripts/deploy.py --recipe $(RECIPE) $(CHANGES) $(if $(CODEGEN),--codegen)
+	@$(COMMAND) deploy $(OF_RUN) $(if $(CODEGEN),--codegen)
 
 board: $(if $(HOST),deploy)
 	@$(if $(HOST),,echo "error: say where the module is: make board HOST=10.1.1.144" >&2; exit 1;) \
-	$(PY) scripts/board.py $(HOST) --recipe $(RECIPE) $(CHANGES)
+	$(COMMAND) board $(HOST) $(OF_RUN)
 
-list: $(READY)
-	@$(RUN) --list
+list: $(COMMAND)
+	@$(COMMAND) list $(OF_RUN)
 
-aistudio: $(READY)
-	@$(PY) scripts/aistudio.py
+aistudio: $(COMMAND)
+	@$(COMMAND) aistudio
 
-lab: $(READY)
-	$(VENV)/bin/jupyter lab --notebook-dir=. notebooks/00_environment.ipynb
+lab: $(COMMAND)
+	$(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
 
 # --- development ----------------------------------------------------------------------
 
-test: $(READY)
+test: $(COMMAND)
 	$(PY) -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(READY)
@@ -151,8 +165,8 @@ lint: $(READY)
 	$(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/mypy
 
-benchmark: $(READY)
-	$(PY) scripts/benchmark.py --recipe $(RECIPE) $(CHANGES)
+benchmark: $(COMMAND)
+	$(PY) scripts/benchmark.py $(OF_RUN)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:

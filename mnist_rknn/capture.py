@@ -36,3 +36,17 @@ def output_to(log: Path, keep_python: bool = False) -> Iterator[TextIO]:
             streams.append(stream)
         with contextlib.redirect_stdout(streams[0]), contextlib.redirect_stderr(streams[1]):
             yield file
+
+
+@contextlib.contextmanager
+def output_to_stderr() -> Iterator[None]:
+    """Send what is printed in the block to stderr, as `output_to` does to a file."""
+    sys.stdout.flush()
+    saved = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        os.dup2(saved, 1)
+        os.close(saved)

@@ -501,6 +501,31 @@ def _set(content: dict, override: str) -> None:
     content[last] = value
 
 
+def split(text: str) -> list[str]:
+    """Overrides in one text, as make's SET has them: "train.epochs=2 model.arguments={stem: 24}".
+
+    One begins with `key=` behind a blank, unless that would leave a bracket or a quote before it
+    open: so lists, maps and quoted texts may hold anything.
+    """
+    overrides: list[str] = []
+    for part in re.split(r"(?<=\s)(?=[A-Za-z_][\w.]*=)", text.strip()):
+        if overrides and not _is_whole(overrides[-1]):
+            overrides[-1] += part
+        else:
+            overrides.append(part)
+    return [override.strip() for override in overrides if override]
+
+
+def _is_whole(override: str) -> bool:
+    try:
+        _parse(override.partition("=")[2])
+    except yaml.YAMLError:
+        return False
+    except (ValueError, RecursionError):  # `_set` says so
+        pass
+    return True
+
+
 def _one_line(name: str, error: ValidationError) -> str:
     """The first problem pydantic found, as one line: key, value, cure."""
     problem, others = error.errors()[0], error.error_count() - 1

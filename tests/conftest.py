@@ -8,8 +8,10 @@ from pathlib import Path
 import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Commands and kernels that tests start take this clone's package, whichever is installed.
+os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
 
-from support.runs import PROJECT, TINY, run_script, settings
+from support.runs import PROJECT, TINY, run_command, settings
 
 from mnist_rknn.data import mnist
 
@@ -29,7 +31,7 @@ def mnist_folder(tmp_path_factory) -> Path:
 def tiny_run(mnist_folder, tmp_path_factory) -> Path:
     """Folder of a finished run of the smoke recipe on few images, through the notebooks."""
     folder = tmp_path_factory.mktemp("runs") / "tiny"
-    result = run_script("run.py", "--recipe", "smoke", "--output", str(folder), *settings(TINY))
+    result = run_command("run", "--recipe", "smoke", "--output", str(folder), *settings(TINY))
     assert result.returncode == 0, result.stderr + result.stdout
     return folder
 

@@ -1,7 +1,7 @@
 """A recipe that cannot work is refused with one line before anything runs."""
 
 import pytest
-from support.runs import last_line, run_script
+from support.runs import last_line, run_command
 
 from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError
@@ -112,7 +112,7 @@ def test_broken_recipe_file_is_one_line(tmp_path, content):
     ],
 )
 def test_script_answers_a_mistake_with_one_line(arguments, expected, tmp_path):
-    result = run_script("run.py", *arguments, "--output", str(tmp_path / "out"))
+    result = run_command("run", *arguments, "--output", str(tmp_path / "out"))
     assert result.returncode == 1
     assert expected in last_line(result)
     assert "Traceback" not in result.stderr

@@ -307,7 +307,7 @@ def require_deployable(
 
 
 def to_json(file: RknnFile, problems: list[str]) -> dict[str, Any]:
-    """What `python -m mnist_rknn inspect --json` prints."""
+    """What `mnist-rknn inspect --json` prints."""
     tensors = {
         role: {
             "name": tensor.name,
@@ -329,3 +329,26 @@ def to_json(file: RknnFile, problems: list[str]) -> dict[str, Any]:
         "custom_string": file.custom_string,
         "problems": problems,
     }
+
+
+def text(file: RknnFile, problems: list[str], name: str) -> str:
+    """The same for people."""
+    kind = "mini model, what" if file.mini else "full model, which"
+    runs = "the RV1106 runs" if file.mini else "the RV1106 cannot load"
+    lines = [
+        f"file      {name}, {file.size / 1024:,.1f} KB",
+        f"chip      {', '.join(file.target_platforms)}",
+        f"kind      {kind} {runs}",
+        f"toolkit   {file.toolkit}",
+    ]
+    for role, tensor in (("input", file.input), ("output", file.output)):
+        lines.append(f"{role:<9} {tensor.name}: {tensor.dtype} {tensor.shape}")
+        if tensor.scale is not None:
+            lines.append(f"          value = (q - ({tensor.zero_point})) * {tensor.scale:.6g}")
+        if tensor.mean is not None:
+            lines.append(f"          the NPU computes (pixel - {tensor.mean}) / {tensor.std}")
+    lines.append(f"custom    {file.custom_string or 'none'}")
+    lines += [f"problem   {problem}" for problem in problems]
+    if not problems:
+        lines.append("verdict   nothing wrong with it that a file can show; board: not measured")
+    return "\n".join(lines)

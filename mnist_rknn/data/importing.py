@@ -125,6 +125,21 @@ def text(found: Found) -> str:
     return "\n".join(lines + [f"problem    {problem}" for problem in found.problems])
 
 
+def to_json(found: Found) -> dict[str, Any]:
+    """The same for programs."""
+    counts = {name: count.tolist() for name, count in found.counts.items()}
+    return {
+        "kind": found.kind,
+        "path": found.path,
+        "labels": list(found.listing.labels),
+        "counts": counts,
+        "pictures": len(found.sizes),
+        "gray": int(found.gray),
+        "notes": found.notes,
+        "problems": found.problems,
+    }
+
+
 def new_recipe_file(name: str) -> Path:
     """Path of a recipe that does not exist yet.
 

@@ -63,6 +63,21 @@ def platform_problem() -> str | None:
     return None
 
 
+def run_checks() -> list[Check]:
+    """Make every check and print a line for each, then whether this machine is ready."""
+    checks = []
+    for check in check_all():
+        checks.append(check)
+        print(check, flush=True)
+    print(verdict(checks))
+    return checks
+
+
+def is_ready(checks: list[Check]) -> bool:
+    """Whether none of the checks failed."""
+    return not any(check.status == "FAIL" for check in checks)
+
+
 def check_all() -> Iterator[Check]:
     """Every check, in the order of the report, each made when it is asked for."""
     for check in (

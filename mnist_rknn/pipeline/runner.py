@@ -10,20 +10,69 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import yaml
 from tqdm import tqdm
 
+from .. import recipe as recipes
 from ..capture import output_to
 from ..errors import PipelineError
-from ..files import FolderLock, relative, write_json
+from ..files import PROJECT, FolderLock, relative, write_json
 from ..recipe import Recipe
 from .steps import NOTEBOOKS, OUTPUT, STARTED, Step, refresh, stale_reason
 
 FAILURE = "failure.json"  # in a run's folder, after a step has failed
 KERNEL = "python3"  # ipykernel's own, of the environment that runs this
+
+
+def parameters(
+    name: str,
+    overrides: Sequence[str] = (),
+    output: Path | None = None,
+    assignments: Sequence[str] = (),
+) -> dict[str, Any]:
+    """Values for the `parameters` cell of a notebook, which runs in a folder of its own.
+
+    Args:
+        name: of the recipe, or path of its file.
+        overrides: changes to the recipe, "section.key=value".
+        output: folder of the run; None is `output/<recipe>`.
+        assignments: other parameters, "NAME=VALUE" with the value in YAML.
+    """
+    path = recipes.find(name)
+    values: dict[str, Any] = {
+        "recipe": name if path.parent == recipes.CONFIGS else str(path.resolve()),
+        "output": str(output.resolve()) if output else None,
+        "overrides": list(overrides),
+    }
+    for assignment in assignments:
+        parameter, separator, value = assignment.partition("=")
+        if not separator:
+            raise PipelineError(f"--parameter {assignment}: write it as NAME=VALUE")
+        values[parameter] = yaml.safe_load(value)
+    return values
+
+
+def run_steps(
+    chosen: Sequence[Step],
+    recipe: Recipe,
+    folder: Path,
+    given: dict[str, Any],
+    force: bool = False,
+) -> dict[str, bool]:
+    """Run those of the steps that are not up to date.
+
+    Args:
+        given: result of `parameters`.
+        force: run them even if they are up to date.
+
+    Returns:
+        By step, whether it ran.
+    """
+    return {step.name: run_step(step, recipe, folder, given, force) for step in chosen}
 
 
 def run_step(
@@ -127,6 +176,11 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
         progress.close()
 
 
+def python_path() -> str:
+    """PYTHONPATH with which a child process imports this very package, installed or not."""
+    return os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+
+
 @contextlib.contextmanager
 def _kernel_environment() -> Iterator[str]:
     """Environment of the kernels: nothing in the user's home, and no kernel from there.
@@ -136,6 +190,7 @@ def _kernel_environment() -> Iterator[str]:
     """
     runtime = tempfile.mkdtemp(prefix="rknn-")  # short: a socket's path has 107 bytes at most
     changes = {
+        "PYTHONPATH": python_path(),
         "JUPYTER_PREFER_ENV_PATH": "1",
         "JUPYTER_RUNTIME_DIR": runtime,
         "IPYTHONDIR": str(OUTPUT / ".ipython"),

@@ -332,6 +332,16 @@ def _differing_keys(old: Any, new: Any) -> list[str]:
     return [] if old == new else [""]
 
 
+def _require_own_notebooks() -> None:
+    """Refuse a notebook of a project folder that was copied or moved after its set-up."""
+    here = Path.cwd()
+    if here.name == NOTEBOOKS.name and (here.parent / PACKAGE.name).is_dir() and here != NOTEBOOKS:
+        raise PipelineError(
+            f"this notebook is in {here.parent}, its kernel was set up in {PROJECT}: "
+            f"run `make setup` in {here.parent} and open it from there"
+        )
+
+
 class Run:
     """A step being run: its recipe, its folder, and the record of what it did.
 
@@ -344,7 +354,8 @@ class Run:
         overrides: changes to the recipe, "section.key=value".
 
     Raises:
-        PipelineError: the recipe cannot work, an input is missing, or the folder is locked.
+        PipelineError: the recipe cannot work, an input is missing, the folder is locked, or the
+            notebook belongs to another copy of the project.
     """
 
     _locks: dict[Path, FolderLock] = {}  # by folder, of the last runs of this process
@@ -356,6 +367,7 @@ class Run:
         output: str | None = None,
         overrides: list[str] | tuple[str, ...] = (),
     ):
+        _require_own_notebooks()
         self.step = find(step)
         self.recipe = recipes.load(recipe, overrides)
         self.folder = run_folder(self.recipe, output)

@@ -120,6 +120,20 @@ def evaluate(
     return results
 
 
+def text(results: dict[str, Any], details: str) -> str:
+    """The result of `evaluate` for people, and where the details are."""
+    lines = [f"{'group':<16} {'pictures':>8}   {'float ONNX':>26}   {'INT8 simulator':>26}"]
+    for group, row in results["slim"].items():
+        shares = (_share(results[stage][group]) for stage in ("slim", "rknn"))
+        lines.append(f"{group:<16} {row['images']:>8}   " + "   ".join(f"{s:>26}" for s in shares))
+    return "\n".join([*lines, "", f"in brackets: 95 % interval; details in {details}"])
+
+
+def _share(accuracy: dict[str, Any]) -> str:
+    low, high = 100 * accuracy["low"], 100 * accuracy["high"]
+    return f"{100 * accuracy['top1']:6.2f} % [{low:.2f}, {high:.2f}]"
+
+
 def _draw(
     target: Path,
     outputs: dict[str, np.ndarray],

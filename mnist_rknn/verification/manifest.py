@@ -25,6 +25,11 @@ PACKAGES = (
     "papermill",
 )
 
+BRIEF = (
+    "verified", "misses", "accuracy", "camera_accuracy", "hard_case_accuracy", "estimate", "board",
+    "durations",
+)  # fmt: skip
+
 
 def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
     """The files of a run that are worth keeping, in the order they are made."""
@@ -194,6 +199,13 @@ def _accuracy_lines(stages: dict[str, dict[str, Any]], pictures: str) -> list[st
             f"[{100 * share['low']:.2f}, {100 * share['high']:.2f}], measured {where}"
         )
     return lines
+
+
+def brief(folder: Path) -> dict[str, Any]:
+    """What `summary` says, for programs."""
+    manifest = read_json(folder / "manifest.json")
+    model = relative(folder / f"{manifest['recipe']['name']}.rknn")
+    return {"model": model} | {key: manifest[key] for key in BRIEF}
 
 
 def summary(folder: Path) -> str:

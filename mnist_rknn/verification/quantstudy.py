@@ -426,3 +426,24 @@ def table(ranked: list[dict[str, Any]]) -> pd.DataFrame:
             for row in ranked
         ]
     )
+
+
+def text(found: dict[str, Any]) -> str:
+    """The result of `conclude` for people."""
+    lines = [table(found["settings"][:12]).to_string(index=False), "", "bad on purpose:"]
+    lines += [
+        f"  {row['calibration']:<20} top-1 {100 * row['accuracy']:.2f} %, agreement "
+        f"{100 * row['agreement']:.2f} %, cosine {row['cosine']:.5f}"
+        for row in found["rows"]
+        if row["calibration"] != "balanced"
+    ]
+    lines.append("")
+    for name in ("present", "winner"):
+        setting, tested = found[name], found["test"][name]
+        lines.append(
+            f"{name:<8} {setting['algorithm']}, {setting['method']}, {setting['images']} pictures: "
+            f"{100 * tested['accuracy']:.2f} % of {tested['pictures']:,} test images "
+            f"(float {100 * tested['float_accuracy']:.2f} %), cosine {tested['cosine']:.5f}, "
+            "measured in the RKNN simulator"
+        )
+    return "\n".join(lines)

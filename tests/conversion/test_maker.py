@@ -5,7 +5,7 @@ import onnx
 import pytest
 import yaml
 from support.graphs import classifier
-from support.runs import command
+from support.runs import run_command
 
 from mnist_rknn import recipe
 from mnist_rknn.conversion import maker, rknn_file
@@ -43,7 +43,7 @@ def test_our_recipe_file_makes_the_model_of_the_run(place):
 
 
 def test_makers_flags_from_the_command_line(place):
-    result = command(
+    result = run_command(
         "export", "--config_path", place / "smoke.lockzhiner.yaml", "--model_load_path",
         place / "smoke.onnx", "--model_save_path", place / "out.rknn",
         "--target_platform", "RV1106", cwd=place,

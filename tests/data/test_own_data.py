@@ -13,10 +13,10 @@ import nbformat
 import numpy as np
 import pytest
 from support.own_sets import folder_set, idx_set, labelme_set, paddlex_set
-from support.runs import last_line, run_script, settings
+from support.runs import last_line, run_command, settings
 
 from mnist_rknn import fonts, plots, recipe
-from mnist_rknn.__main__ import main
+from mnist_rknn.cli import main
 from mnist_rknn.conversion import calibration, preflight, rknn_file, rknn_toolkit
 from mnist_rknn.data import dataset, importing, shapes, sources
 from mnist_rknn.errors import PipelineError
@@ -44,8 +44,8 @@ def own_data_run(tmp_path_factory):
     """Notebook 09, run headless on a small set with Chinese names."""
     folder = tmp_path_factory.mktemp("own") / "run"
     changes = f"changes={json.dumps(['train.epochs=1', *OPEN])}"
-    result = run_script(
-        "run.py", "09", "--recipe", "smoke", "--output", str(folder),
+    result = run_command(
+        "run", "09", "--recipe", "smoke", "--output", str(folder),
         "--parameter", "each=14", "--parameter", "chinese=true", "--parameter", changes,
     )  # fmt: skip
     assert result.returncode == 0, result.stderr + result.stdout
@@ -82,8 +82,8 @@ def paddlex_run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("own")
     data = paddlex_set(folder / "my set", {"train": 20, "val": 4, "test": 2})
     overrides = settings(own("paddlex", data))
-    result = run_script(
-        "run.py", "01-05", "--recipe", "mnist_plain", "--output", str(folder / "run"), *overrides
+    result = run_command(
+        "run", "01-05", "--recipe", "mnist_plain", "--output", str(folder / "run"), *overrides
     )
     assert result.returncode == 0, result.stderr + result.stdout
     return folder / "run"
@@ -223,7 +223,7 @@ def test_import_overwrites_no_recipe(tmp_path, configs, capsys):
 
 def test_rendered_set_is_the_same_for_a_seed_and_spares_other_folders(tmp_path):
     for name in ("a", "b"):
-        result = run_script("render_labelme.py", "--into", str(tmp_path / name), "--each", "2")
+        result = run_command("practice-set", "--into", str(tmp_path / name), "--each", "2")
         assert result.returncode == 0, result.stderr
     hashes = [
         {f.name: sha256(f) for f in sorted((tmp_path / name).rglob("*")) if f.is_file()}
@@ -232,7 +232,7 @@ def test_rendered_set_is_the_same_for_a_seed_and_spares_other_folders(tmp_path):
     assert hashes[0] == hashes[1] and len(hashes[0]) == 2 * 2 * len(shapes.NAMES) + 1
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").touch()
-    result = run_script("render_labelme.py", "--into", str(tmp_path / "mine"))
+    result = run_command("practice-set", "--into", str(tmp_path / "mine"))
     assert result.returncode == 1 and "no Labelme set: name another folder" in last_line(result)
     assert (tmp_path / "mine" / "letter.txt").exists()
 
@@ -270,8 +270,8 @@ def test_fashion_recipe_names_the_clothes_of_debians_package():
 def test_refused_set_stops_the_run_with_one_line(tmp_path):
     made = folder_set(tmp_path / "set", 12)
     shutil.copy(made / "circle" / "circle 0.PNG", made / "square" / "x.png")
-    result = run_script(
-        "run.py", "01", "--recipe", "mnist_plain", "--output", str(tmp_path / "run"),
+    result = run_command(
+        "run", "01", "--recipe", "mnist_plain", "--output", str(tmp_path / "run"),
         *settings(own("folder", made)),
     )  # fmt: skip
     assert result.returncode == 1

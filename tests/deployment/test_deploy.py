@@ -6,7 +6,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from support.runs import TINY, last_line, run_script, settings
+from support.runs import TINY, last_line, run_command, settings
 
 from mnist_rknn import recipe as recipes
 from mnist_rknn.conversion import rknn_file
@@ -44,8 +44,8 @@ def test_nothing_but_the_model_tells_one_conversion_from_another(finished):
     deploy.build(RECIPE, finished)
     folder = finished / "deploy"
     before = {p.relative_to(folder): p.read_bytes() for p in deploy.files(folder)}
-    result = run_script(
-        "run.py", "05", "--force", "--recipe", "smoke", "--output", str(finished),
+    result = run_command(
+        "run", "05", "--force", "--recipe", "smoke", "--output", str(finished),
         *settings(TINY),
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -105,13 +105,13 @@ def test_a_model_that_is_not_verified_is_not_packed(finished):
 
 
 def test_no_run_no_bundle(tmp_path):
-    result = run_script("deploy.py", "--recipe", "smoke", "--output", str(tmp_path))
+    result = run_command("deploy", "--recipe", "smoke", "--output", str(tmp_path))
     assert result.returncode == 1 and "manifest.json is missing" in last_line(result)
 
 
 def test_rockchips_own_demo_comes_with_its_answer(finished):
-    result = run_script(
-        "deploy.py", "--codegen", "--recipe", "smoke", "--output", str(finished), *settings(TINY)
+    result = run_command(
+        "deploy", "--codegen", "--recipe", "smoke", "--output", str(finished), *settings(TINY)
     )
     assert result.returncode == 0, result.stderr
     demo = finished / "deploy" / "codegen"

@@ -4,14 +4,22 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 
 import nbformat
 import numpy as np
 import pytest
 import yaml
 from support.machine import can_cut_network, can_mount
-from support.runs import PROJECT, TINY, kill_when, last_line, run_script, settings
+from support.runs import (
+    COMMAND,
+    PROJECT,
+    TINY,
+    kill_when,
+    last_line,
+    run_command,
+    run_script,
+    settings,
+)
 
 from mnist_rknn import recipe
 from mnist_rknn.files import sha256
@@ -22,7 +30,7 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 def arguments(folder, chosen="all", *overrides) -> list[str]:
     wanted = settings((*TINY, *overrides))
-    return ["run.py", chosen, "--recipe", "smoke", "--output", str(folder), *wanted]
+    return ["run", chosen, "--recipe", "smoke", "--output", str(folder), *wanted]
 
 
 def test_manifest_describes_the_run(tiny_run):
@@ -65,7 +73,7 @@ def test_calibration_images_are_training_images(tiny_run):
 
 
 def test_summary_ends_with_the_path_the_accuracies_and_the_time(tiny_run):
-    result = run_script(*arguments(tiny_run), "--summary")
+    result = run_command(*arguments(tiny_run), "--summary")
     for expected in ("smoke.rknn", "paddle", "in the RKNN simulator", "compiler estimate", "time"):
         assert expected in result.stdout
 
@@ -107,7 +115,7 @@ def test_every_step_has_its_notebook():
 
 def test_second_run_of_a_seed_gives_the_same_numbers(tiny_run, tmp_path):
     again = tmp_path / "again"
-    result = run_script(*arguments(again))
+    result = run_command(*arguments(again))
     assert result.returncode == 0, result.stderr
     first = json.loads((tiny_run / "manifest.json").read_text())
     second = json.loads((again / "manifest.json").read_text())
@@ -141,13 +149,12 @@ def test_kill_in_the_middle_of_a_step_and_a_rerun_end_in_the_same_result(finishe
     folder = finished
     record = steps.record_file(steps.find(step), folder)
     before = [sha256(path) for path in stable_outputs(step, folder)]
-    script, *rest = arguments(folder, step)
     process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "scripts" / script), *rest, "--force"],
+        [*COMMAND, *arguments(folder, step), "--force"],
         stdout=subprocess.DEVNULL,
     )
     kill_when(process, lambda: not record.exists())  # the notebook is past its opening
-    result = run_script(*arguments(folder, step))
+    result = run_command(*arguments(folder, step))
     assert result.returncode == 0, result.stderr
     assert "it has not run to its end" in result.stdout
     assert [sha256(path) for path in stable_outputs(step, folder)] == before
@@ -172,17 +179,17 @@ def test_full_disk_in_training_is_one_line_and_the_rerun_goes_on(tiny_run, tmp_p
     assert os.system(f"mount -t tmpfs -o size=60m none {disk}") == 0
     try:
         folder = disk / "run"
-        result = run_script(*arguments(folder, "01"))
+        result = run_command(*arguments(folder, "01"))
         assert result.returncode == 0, result.stderr
         ballast = disk / "ballast"
         free = shutil.disk_usage(disk).free
         ballast.write_bytes(bytes(free - 400_000))
-        result = run_script(*arguments(folder, "02"))
+        result = run_command(*arguments(folder, "02"))
         assert result.returncode == 1
         assert "disk is full" in last_line(result), result.stderr
         assert not (folder / "steps" / "02_train.json").exists()
         ballast.unlink()
-        result = run_script(*arguments(folder, "02"))
+        result = run_command(*arguments(folder, "02"))
         assert result.returncode == 0, result.stderr
     finally:
         os.system(f"umount -l {disk}")
@@ -190,9 +197,8 @@ def test_full_disk_in_training_is_one_line_and_the_rerun_goes_on(tiny_run, tmp_p
 
 @pytest.mark.skipif(not can_cut_network(), reason="this machine does not allow unshare -n")
 def test_everything_runs_with_the_network_cut(mnist_folder, tmp_path):
-    command = ["unshare", "-rn", sys.executable, str(PROJECT / "scripts" / "run.py")]
     result = subprocess.run(
-        [*command, *arguments(tmp_path / "run")[1:]],
+        ["unshare", "-rn", *COMMAND, *arguments(tmp_path / "run")],
         capture_output=True,
         text=True,
         check=False,
@@ -208,8 +214,8 @@ def test_stock_paddlex_model_goes_the_same_way(mnist_folder, tmp_path):
         "train.epochs=2", "train.batch_size=10", "calibration.images=20", "verify.min_accuracy=0",
         "verify.max_drop=1", "verify.min_cosine=-1",
     )  # fmt: skip
-    result = run_script(
-        "run.py", "--recipe", "mobilenetv3", "--output", str(tmp_path / "run"), *settings(few)
+    result = run_command(
+        "run", "--recipe", "mobilenetv3", "--output", str(tmp_path / "run"), *settings(few)
     )
     assert result.returncode == 0, result.stderr
     manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())

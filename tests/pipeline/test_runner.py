@@ -5,7 +5,7 @@ import shutil
 
 import nbformat
 import pytest
-from support.runs import TINY, last_line, run_script, settings
+from support.runs import TINY, last_line, run_command, settings
 
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.pipeline import runner
@@ -58,8 +58,8 @@ def test_no_kernel_or_profile_appears_in_the_home(tmp_path):
     home = tmp_path / "home"
     home.mkdir()
     folder = tmp_path / "run"
-    result = run_script(
-        "run.py", "01", "--recipe", "smoke", "--output", str(folder), *settings(TINY),
+    result = run_command(
+        "run", "01", "--recipe", "smoke", "--output", str(folder), *settings(TINY),
         env={"HOME": str(home), "PATH": "/usr/bin:/bin"},
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
@@ -71,15 +71,15 @@ def test_no_kernel_or_profile_appears_in_the_home(tmp_path):
 def test_missed_threshold_is_a_failure_and_the_manifest_says_so(tiny_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(tiny_run, folder)
-    arguments = ("run.py", "06", "--recipe", "smoke", "--output", str(folder))
+    arguments = ("run", "06", "--recipe", "smoke", "--output", str(folder))
     wanted = settings((*TINY, "verify.min_accuracy=0.9999"))
-    result = run_script(*arguments, *wanted)
+    result = run_command(*arguments, *wanted)
     assert result.returncode == 1
     assert "06_verify.ipynb, cell" in last_line(result)
     assert "below verify.min_accuracy 0.9999" in last_line(result)
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["verified"] is False and "min_accuracy" in manifest["misses"][0]
-    again = run_script(*arguments, *wanted)
+    again = run_command(*arguments, *wanted)
     assert again.returncode == 1, "a failed step must not pass for up to date"
 
 

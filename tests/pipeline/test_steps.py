@@ -8,7 +8,7 @@ import time
 
 import grimp
 import pytest
-from support.runs import PROJECT, TINY, last_line, run_script, settings
+from support.runs import PROJECT, TINY, last_line, run_command, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError
@@ -135,8 +135,8 @@ def test_missing_input_names_the_step_to_run_first(tmp_path):
 
 def test_second_run_of_a_recipe_says_who_holds_the_lock(finished):
     with FolderLock(finished, "01_data by a test"):
-        result = run_script(
-            "run.py", "01", "--recipe", "smoke", "--output", str(finished), *settings(TINY)
+        result = run_command(
+            "run", "01", "--recipe", "smoke", "--output", str(finished), *settings(TINY)
         )
     assert result.returncode == 1
     assert f"is in use by process {os.getpid()} (01_data by a test, since " in last_line(result)
@@ -172,8 +172,8 @@ def test_lock_is_gone_with_its_holder_even_after_kill(tmp_path):
 
 
 def test_list_shows_state_and_reason(finished):
-    result = run_script(
-        "run.py", "--list", "--recipe", "smoke", "--output", str(finished),
+    result = run_command(
+        "run", "--list", "--recipe", "smoke", "--output", str(finished),
         *settings((*TINY, "rknn.quantized_method=layer")),
     )  # fmt: skip
     lines = dict(line.split(maxsplit=1) for line in result.stdout.splitlines())

@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 import pytest
-from support.runs import TINY, last_line, run_script, settings
+from support.runs import TINY, last_line, run_command, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.data import dataset, sources
@@ -255,8 +255,8 @@ def album(tiny_run, tmp_path):
 
 
 def evaluate(tiny_run, folder):
-    return run_script(
-        "evaluate.py", str(folder), "--recipe", "smoke", "--output", str(tiny_run), *settings(TINY)
+    return run_command(
+        "evaluate", str(folder), "--recipe", "smoke", "--output", str(tiny_run), *settings(TINY)
     )
 
 
@@ -302,9 +302,7 @@ def test_evaluate_names_what_is_wrong_with_a_folder(tiny_run, album, damage, exp
 def test_notebook_07_shows_the_failure_and_the_cure(tiny_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(tiny_run, folder)
-    result = run_script(
-        "run.py", "07", "--recipe", "smoke", "--output", str(folder), *settings(TINY)
-    )
+    result = run_command("run", "07", "--recipe", "smoke", "--output", str(folder), *settings(TINY))
     assert result.returncode == 0, result.stderr
     scores = evaluation.read_json(folder / "camera.json")["accuracy"]
     assert scores["plain"]["MNIST"] > 0.8 > scores["plain"]["camera"]

@@ -1,6 +1,5 @@
 """How tests start the project as a user would, and the smallest run of all its steps."""
 
-import os
 import subprocess
 import sys
 import time
@@ -28,37 +27,32 @@ TINY = (
 )
 
 
-def run_script(*arguments: str, timeout: float = 600, **kwargs) -> subprocess.CompletedProcess:
+COMMAND = (sys.executable, "-m", "mnist_rknn")
+
+
+def run_command(*arguments: object, **kwargs) -> subprocess.CompletedProcess:
+    """Run `mnist-rknn` as a user would, from another folder."""
+    return _run([*COMMAND, *map(str, arguments)], **kwargs)
+
+
+def run_script(script: str, *arguments: object, **kwargs) -> subprocess.CompletedProcess:
     """Run a script of the project as a user would, from another folder."""
-    return subprocess.run(
-        [sys.executable, str(PROJECT / "scripts" / arguments[0]), *arguments[1:]],
-        cwd="/",
-        capture_output=True,
-        text=True,
-        timeout=timeout,
-        check=False,
-        **kwargs,
-    )
+    return _run([sys.executable, f"{PROJECT}/scripts/{script}", *map(str, arguments)], **kwargs)
 
 
-def command(*arguments: str, cwd=PROJECT) -> subprocess.CompletedProcess:
-    """Run `python -m mnist_rknn` as a user would."""
-    return subprocess.run(
-        [sys.executable, "-m", "mnist_rknn", *map(str, arguments)],
-        cwd=cwd,
-        env={**os.environ, "PYTHONPATH": str(PROJECT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+def _run(command: list[str], **kwargs) -> subprocess.CompletedProcess:
+    settings = {"cwd": "/", "capture_output": True, "text": True, "timeout": 600, "check": False}
+    if environment := kwargs.pop("env", None):
+        settings["env"] = {"PYTHONPATH": str(PROJECT), **environment}
+    return subprocess.run(command, **{**settings, **kwargs})
 
 
 def kill_when(process: subprocess.Popen, reached: Callable[[], bool], timeout: float = 300) -> None:
-    """Kill -9 a script once something is reached, and wait until its children are gone too."""
+    """Kill -9 a command once something is reached, and wait until its children are gone too."""
     deadline = time.monotonic() + timeout
     while not reached():
-        assert process.poll() is None, "the script ended before it could be killed"
-        assert time.monotonic() < deadline, "the script did not get that far in time"
+        assert process.poll() is None, "the command ended before it could be killed"
+        assert time.monotonic() < deadline, "the command did not get that far in time"
         time.sleep(0.02)
     below = psutil.Process(process.pid).children(recursive=True)
     process.kill()
@@ -70,10 +64,10 @@ def kill_when(process: subprocess.Popen, reached: Callable[[], bool], timeout: f
 
 
 def settings(overrides: tuple[str, ...]) -> list[str]:
-    """Overrides as arguments of scripts/run.py."""
+    """Overrides as options of the command."""
     return [argument for override in overrides for argument in ("--set", override)]
 
 
 def last_line(result: subprocess.CompletedProcess) -> str:
-    """The last line a failed script wrote, which is the one the user reads."""
+    """The last line a failed command wrote, which is the one the user reads."""
     return result.stderr.strip().splitlines()[-1]

@@ -11,7 +11,7 @@ import paddle
 import psutil
 import pytest
 from PIL import Image
-from support.runs import PROJECT, TINY, kill_when, run_script, settings
+from support.runs import COMMAND, PROJECT, TINY, kill_when, run_command, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError
@@ -181,8 +181,8 @@ def test_layout_is_the_one_paddlex_expects(tiny_run):
     assert left <= {"__pycache__", "tools"}, "logs beside the source"
 
 
-def script_arguments(folder, steps: str) -> list[str]:
-    return ["run.py", steps, "--recipe", "smoke", "--output", str(folder), *settings(SHORT)]
+def run_arguments(folder, steps: str) -> list[str]:
+    return ["run", steps, "--recipe", "smoke", "--output", str(folder), *settings(SHORT)]
 
 
 def sizes_seen(resizing: ProgressiveResizing, batches: int) -> list[int]:
@@ -226,18 +226,17 @@ def test_resized_pictures_are_those_of_pillow():
 
 
 def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_path):
-    """kill -9 of the script alone: kernel and trainer end with it, and the rerun resumes."""
+    """kill -9 of the command alone: kernel and trainer end with it, and the rerun resumes."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     weights = "train/best_model/best_model.pdparams"
-    result = run_script(*script_arguments(whole, "01-02"))
+    result = run_command(*run_arguments(whole, "01-02"))
     assert result.returncode == 0, result.stderr
 
-    script, *arguments = script_arguments(killed, "01-02")
-    process = subprocess.Popen([sys.executable, str(PROJECT / "scripts" / script), *arguments])
+    process = subprocess.Popen([*COMMAND, *run_arguments(killed, "01-02")])
     kill_when(process, (killed / "train" / "epoch_1" / "epoch_1.pdparams").exists)
     assert not (killed / "steps" / "02_train.json").exists()
 
-    result = run_script(*script_arguments(killed, "01-02"))
+    result = run_command(*run_arguments(killed, "01-02"))
     assert result.returncode == 0, result.stderr
     # Written by the hook itself: without it the network would see 48 x 48 only, and say nothing.
     sizes = re.compile(r"\[Train\]\[Epoch \d\] batches by size: .*")
@@ -276,10 +275,9 @@ def ranks(root: psutil.Process) -> dict[int, psutil.Process]:
 def test_training_ends_when_one_of_its_processes_does(mnist_folder, tmp_path):
     """The first process waits for the second one's gradients; it must not wait for ever."""
     folder = tmp_path / "run"
-    assert run_script(*script_arguments(folder, "01")).returncode == 0
-    script, *arguments = script_arguments(folder, "02")
+    assert run_command(*run_arguments(folder, "01")).returncode == 0
     process = subprocess.Popen(
-        [sys.executable, str(PROJECT / "scripts" / script), *arguments, "--set", "train.epochs=50"],
+        [*COMMAND, *run_arguments(folder, "02"), "--set", "train.epochs=50"],
         stderr=subprocess.PIPE,
         text=True,
     )

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.runs import command
+from support.runs import run_command
 
 from mnist_rknn import recipe
 from mnist_rknn.conversion import inference, rknn_file
@@ -196,16 +196,16 @@ def test_a_log_cut_short_or_of_another_pack_is_refused(pack, simulator, tmp_path
         with pytest.raises(PipelineError, match=message) as error:
             verdict(pack, broken)
         assert "\n" not in str(error.value)
-    result = command("golden", pack, tmp_path / "nothing", cwd=tmp_path)
+    result = run_command("golden", pack, tmp_path / "nothing", cwd=tmp_path)
     assert result.returncode == 1 and result.stderr.startswith("error: ")
 
 
 def test_command_exits_with_1_for_other_answers(pack, simulator, tmp_path):
     right = write_log(tmp_path / "right", pack, simulator(pictures(pack)))
     wrong = write_log(tmp_path / "wrong", pack, simulator(pictures(pack)[..., ::-1].copy()))
-    result = command("golden", pack, right, cwd=tmp_path)
+    result = run_command("golden", pack, right, cwd=tmp_path)
     assert result.returncode == 0 and result.stdout.startswith("match")
-    result = command("golden", pack, wrong, "--json", cwd=tmp_path)
+    result = run_command("golden", pack, wrong, "--json", cwd=tmp_path)
     assert result.returncode == 1 and "exchanged" in json.loads(result.stdout)["cause"]
 
 

@@ -7,10 +7,9 @@ import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from support.runs import command
+from support.runs import run_command
 
-from mnist_rknn import __main__ as commands
-from mnist_rknn import recipe
+from mnist_rknn import cli, recipe
 from mnist_rknn.conversion import rknn_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import comparison
@@ -38,11 +37,11 @@ def test_inspector_agrees_with_an_independent_reader(tiny_run):
 
 
 def test_inspect_says_what_a_good_file_is(tiny_run):
-    result = command("inspect", tiny_run / "smoke.rknn")
+    result = run_command("inspect", tiny_run / "smoke.rknn")
     assert result.returncode == 0, result.stderr
     for word in ("rv1106", "mini model", "[1, 3, 48, 48]", "labels=0,1,2", "nothing wrong"):
         assert word in result.stdout
-    found = json.loads(command("inspect", tiny_run / "smoke.rknn", "--json").stdout)
+    found = json.loads(run_command("inspect", tiny_run / "smoke.rknn", "--json").stdout)
     assert found["problems"] == [] and found["kind"] == "mini"
     assert found["output"]["scale"] > 0 and found["input"]["mean"] == [127.5] * 3
 
@@ -53,9 +52,9 @@ def test_inspect_fails_for_a_file_the_module_would_refuse(tiny_run, tmp_path):
     path.write_bytes(
         content.replace(b'"target_platform":["rv1106"]', b'"target_platform":["rk3566"]')
     )
-    result = command("inspect", path)
+    result = run_command("inspect", path)
     assert result.returncode == 1 and "is for rk3566" in result.stdout
-    result = command("inspect", tmp_path / "nothing.rknn")
+    result = run_command("inspect", tmp_path / "nothing.rknn")
     assert result.returncode == 1 and result.stderr.startswith("error: ")
     assert "Traceback" not in result.stderr
 
@@ -236,7 +235,7 @@ def test_compare_names_what_changed_and_nothing_else(tiny_run, tmp_path):
         "accuracy": ["test, rknn"],
         "layers": [" 1 ConvRelu"],
     }
-    result = command("compare", tiny_run, tmp_path)
+    result = run_command("compare", tiny_run, tmp_path)
     assert result.returncode == 0, result.stderr
     assert "rknn.quantized_algorithm  normal → mmse" in result.stdout
     assert "(-10.00 points)" in result.stdout and "calibration: the same pictures" in result.stdout
@@ -245,6 +244,6 @@ def test_compare_names_what_changed_and_nothing_else(tiny_run, tmp_path):
 @pytest.mark.parametrize("content", ["", "{}", "[]", '{"accuracy": 3}'])
 def test_compare_with_no_manifest_is_one_line(tiny_run, tmp_path, content, capsys):
     (tmp_path / "manifest.json").write_text(content)
-    assert commands.main(["compare", str(tiny_run), str(tmp_path)]) == 1
+    assert cli.main(["compare", str(tiny_run), str(tmp_path)]) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ") and said.count("\n") == 1

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from support.graphs import classifier
-from support.runs import PROJECT, TINY, last_line, run_script, settings
+from support.runs import PROJECT, TINY, last_line, run_command, settings
 
 from mnist_rknn import recipe
 from mnist_rknn.errors import PipelineError
@@ -25,8 +25,8 @@ def studied(tiny_run) -> Path:
     """The finished run with notebook 08 run on a few builds."""
     few = ("sizes=[20]", "seeds=[1, 2]", "pictures=100")
     parameters = [argument for value in few for argument in ("--parameter", value)]
-    result = run_script(
-        "run.py", "08", "--recipe", "smoke", "--output", str(tiny_run), *settings(TINY), *parameters
+    result = run_command(
+        "run", "08", "--recipe", "smoke", "--output", str(tiny_run), *settings(TINY), *parameters
     )
     assert result.returncode == 0, result.stderr
     return tiny_run
@@ -118,7 +118,7 @@ def test_other_networks_stand_beside_the_model_and_untrained_ones_say_so(
 
 
 def test_report_of_nothing_is_one_line(tmp_path):
-    result = run_script("report.py", "--recipe", "smoke", "--output", str(tmp_path))
+    result = run_command("report", "--recipe", "smoke", "--output", str(tmp_path))
     assert result.returncode == 1 and "holds no run" in last_line(result)
 
 
@@ -132,8 +132,8 @@ def test_report_of_results_from_another_version_is_one_line(finished):
 
 
 def fails_and_reports(folder: Path, steps: str, *overrides: str) -> str:
-    result = run_script(
-        "run.py", steps, "--recipe", "smoke", "--output", str(folder), "--force",
+    result = run_command(
+        "run", steps, "--recipe", "smoke", "--output", str(folder), "--force",
         *settings((*TINY, *overrides)),
     )  # fmt: skip
     assert result.returncode == 1, result.stdout

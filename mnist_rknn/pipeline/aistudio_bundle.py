@@ -1,24 +1,19 @@
-#!/usr/bin/env python
-"""Build output/aistudio.zip: the project for Baidu AI Studio, with one notebook for "Run All".
+"""The project for Baidu AI Studio: one zip file, with one notebook for "Run All".
 
-`main.ipynb` in it is made here, from scripts/main.template.ipynb and the numbered notebooks.
+`main.ipynb` in it is made here, from main.template.ipynb and the numbered notebooks.
 """
 
-import argparse
 import ast
 import re
-import sys
 from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import nbformat
 from nbformat import NotebookNode
 
-from mnist_rknn.data import archives
-from mnist_rknn.errors import PipelineError
-from mnist_rknn.files import PROJECT, relative, sha256
-from mnist_rknn.pipeline import steps
+from ..data import archives
+from ..errors import PipelineError
+from ..files import PROJECT, relative
+from . import steps
 
 TEMPLATE = Path(__file__).with_name("main.template.ipynb")
 TOP = "mnist-rknn"  # the folder in the zip file
@@ -29,11 +24,6 @@ LEFT_OUT = re.compile(r"(^|/)(__pycache__|\..*|.*\.pyc)(/|$)")  # caches and hid
 # What a numbered notebook says for itself, and main.ipynb once for all.
 PARAMETERS = {"recipe", "output", "overrides"}
 FROM_CONFIGURATION = "recipe, output, overrides = RECIPE, OUTPUT, CHANGES"
-IMPORT_PATH = """import sys
-
-sys.path.insert(0, "..")  # the project's own package, mnist_rknn
-
-"""
 ABOUT_PARAMETERS = "The next cell holds the *parameters*."  # how a cell of 00 begins
 NEXT = re.compile(r"\n\n\*\*Next:\*\* .*\Z")
 WORDS = {
@@ -43,18 +33,11 @@ WORDS = {
 LINK = re.compile(r"\]\((\d\d_\w+\.ipynb)\)")
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--output", type=Path, default=PROJECT / "output" / "aistudio.zip")
-    arguments = parser.parse_args()
-    try:
-        archives.pack(members(), arguments.output)
-    except PipelineError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
-    size = arguments.output.stat().st_size
-    print(f"{relative(arguments.output)}  {size / 1024:,.1f} KB  sha256 {sha256(arguments.output)}")
-    return 0
+def build(path: Path | None = None) -> Path:
+    """Write the zip file, by default `output/aistudio.zip`, and return its path."""
+    path = path or steps.OUTPUT / "aistudio.zip"
+    archives.pack(members(), path)
+    return path
 
 
 def members() -> dict[str, Path | bytes]:
@@ -146,7 +129,6 @@ def adapted(name: str, notebook: NotebookNode, last: bool) -> list[NotebookNode]
     parameters[0].source = FROM_CONFIGURATION
     del parameters[0].metadata["tags"]
 
-    replace_once(name, cells, IMPORT_PATH, "")
     text = [cell for cell in cells if cell.cell_type == "markdown"]
     if not last:
         text[-1].source, found = NEXT.subn("", text[-1].source)
@@ -175,15 +157,3 @@ def assigned(source: str) -> set[str]:
         for target in statement.targets
         if isinstance(target, ast.Name)
     }
-
-
-def replace_once(name: str, cells: list[NotebookNode], old: str, new: str) -> None:
-    """Replace a text that must stand in exactly one of the cells, and once in it."""
-    holding = [cell for cell in cells if old in cell.source]
-    if len(holding) != 1 or holding[0].source.count(old) != 1:
-        raise PipelineError(f"{name}: must have once the text {old.strip()!r}, which is replaced")
-    holding[0].source = holding[0].source.replace(old, new)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,0 +1,118 @@
+"""Variations of a recipe through the real pipeline, compared on validation digits.
+
+Step 06, which alone reads test images, is not run.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from .. import recipe as recipes
+from ..conversion import inference
+from ..data import dataset, sources
+from ..files import read_json, write_json
+from ..pipeline import runner, steps
+from ..recipe import Recipe
+from ..redraw.config import HARD_CASES, SIMULATED_CAMERA
+from ..redraw.picture import try_redraw
+
+COLUMNS = (
+    "mnist", "camera", "simulated", *HARD_CASES,
+    "parameters", "cycles", "weights_kb", "train_seconds",
+)  # fmt: skip
+SEED = 2**20  # of the simulated pictures: far from any that a recipe draws with
+
+
+def run(
+    name: str, trials: Sequence[str], simulated: int, output: Path | None = None
+) -> dict[str, dict[str, float]]:
+    """Train, convert and measure a recipe as it is and with the changes of every trial.
+
+    Args:
+        name: of the recipe, or path of its file.
+        trials: changes "section.key=value", separated by ";".
+        simulated: pictures of the simulated camera, and of each of its hard cases.
+        output: folder for the runs and `choices.json`; None is `output/choices`.
+
+    Returns:
+        By trial what of `COLUMNS` could be measured, which is also in `choices.json`.
+    """
+    folder = output or steps.OUTPUT / "choices"
+    rows = {}
+    for trial in ["", *trials]:
+        changes = [change.strip() for change in trial.split(";") if change.strip()]
+        rows[trial or "as it is"] = run_trial(name, changes, simulated, folder)
+    write_json(folder / "choices.json", rows)
+    return rows
+
+
+def table(rows: dict[str, dict[str, float]]) -> str:
+    """The result of `run` in Markdown."""
+    lines = ["| trial | " + " | ".join(COLUMNS) + " |", "|---|" + "---:|" * len(COLUMNS)]
+    for trial, row in rows.items():
+        cells = (f"{row[column]:,}" if column in row else "" for column in COLUMNS)
+        lines.append(f"| {trial} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def run_trial(name: str, changes: list[str], simulated: int, output: Path) -> dict[str, float]:
+    """Train, convert and measure one variation, unless it is up to date."""
+    recipe = recipes.load(name, changes)
+    trial = hashlib.sha256(str(changes).encode()).hexdigest()[:8]
+    folder = output / f"{recipe.name}-{trial}"
+    given = runner.parameters(name, changes, folder)
+    with runner.lock(folder, "scripts/choices.py"):
+        runner.run_steps(steps.select("01-05"), recipe, folder, given)
+    layers = read_json(folder / "layers.json")
+    trained = steps.results("02_train", folder)
+    return {
+        **accuracies(recipe, folder, simulated),
+        "parameters": trained["results"]["parameters"],
+        "cycles": layers["cycles"],
+        "weights_kb": layers["weights_kb"],
+        "train_seconds": trained["seconds"],
+    }
+
+
+def accuracies(recipe: Recipe, folder: Path, simulated: int) -> dict[str, float]:
+    """Top-1 in percent on the validation digits, plain and redrawn in both worlds.
+
+    Args:
+        simulated: pictures of the simulated camera, and of each of its hard cases.
+    """
+    validation = dataset.read_split(folder / "dataset", "val")
+    kinds = np.array([file.name.partition("_")[0] for file in validation.files])
+    images = dataset.read_images(validation.files)
+    pictures = {
+        name: (images[kinds == kind], validation.classes[kinds == kind])
+        for name, kind in (("mnist", "plain"), ("camera", "camera"))
+        if (kinds == kind).any()
+    }
+    source = sources.load_source(recipe)
+    digits = dataset.split(recipe, source)["val"][:simulated]
+    for name, world in {"simulated": SIMULATED_CAMERA, **HARD_CASES}.items():
+        config = replace(world, image_size=recipe.image.width)
+        drawn = [
+            try_redraw(
+                source.train_images[digit],
+                int(source.train_classes[digit]),
+                source.train_images,
+                SEED,
+                number,
+                config,
+            )
+            for number, digit in enumerate(digits)
+        ]
+        legible = [number for number, picture in enumerate(drawn) if picture is not None]
+        images = np.stack([drawn[number] for number in legible])
+        pictures[name] = (images, source.train_classes[digits[legible]])
+    model = folder / f"{recipe.name}.slim.onnx"
+    found = {}
+    for name, (images, classes) in pictures.items():
+        fed = inference.in_network_order(images, recipe.image)
+        answers = inference.run_onnx(model, fed, recipe.image).argmax(axis=1)
+        found[name] = round(100 * float((answers == classes).mean()), 2)
+    return found
