@@ -24,7 +24,7 @@ READY  := $(VENV)/.ready-$(TOOLKIT)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn smoke evaluate report quantstudy costs deploy board test lint lab list \
-        benchmark aistudio lock clean inputs $(STEPS)
+        benchmark aistudio figures lock clean inputs $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -43,6 +43,7 @@ help:
 	@echo "make test        set up and run the tests"
 	@echo "make lint        ruff, for code and notebooks"
 	@echo "make benchmark   time and memory of every step"
+	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(PY) -m mnist_rknn import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS)"
@@ -151,6 +152,10 @@ lint: $(READY)
 
 benchmark: $(READY)
 	$(PY) scripts/benchmark.py --recipe $(RECIPE) $(CHANGES)
+
+# What README, docs and notebooks quote; CHECK=yes only says which text is behind.
+figures: $(READY)
+	@$(PY) scripts/figures.py $(if $(CHECK),--check)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:
