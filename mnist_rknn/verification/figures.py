@@ -128,8 +128,7 @@ def take(runs: Path, known: Mapping[str, Entry]) -> tuple[dict[str, Entry], list
         if before and before.model == entry.model:  # the same run, seen again
             same = {"commit": before.commit, "uncommitted": before.uncommitted}
             entry = entry.model_copy(update={**same, "date": before.date})
-        if before and not entry.figures.photographs:  # real ones are not at hand everywhere
-            entry.figures.photographs = before.figures.photographs
+            entry.figures.photographs = before.figures.photographs | entry.figures.photographs
         entries[name] = entry
         lines.append(f"taken      {name}")
     return entries, lines

@@ -158,7 +158,10 @@ def _said(wanted: str) -> str:
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
     if value is None:
-        raise PipelineError(f"docs/figures.json has no {wanted}")
+        cure = "run its recipe"
+        if "photographs" in keys:
+            cure = f"run `make evaluate RECIPE={name}` on the photographs of that name"
+        raise PipelineError(f"docs/figures.json has no {wanted}: {cure}, then `make figures`")
     return _formed(value, form)
 
 

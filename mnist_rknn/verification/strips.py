@@ -94,13 +94,13 @@ def _hard_cases(run: Path) -> Image.Image:
 
 
 def _redrawing(recipe: Recipe, run: Path) -> Image.Image:
-    """One digit on its way: centre line, three pens, and pictures that came out."""
+    """Two digits on their way: centre line, three pens, and pictures that came out."""
     assert recipe.dataset.redraw
     config = recipe.dataset.redraw.config(recipe.image.width)
-    train = dataset.read_split(run / "dataset", "test")
+    plain = dataset.read_split(run / "dataset", "test")
     rows = []
     for label in (2, 7):
-        file = train.files[int(np.flatnonzero(train.classes == label)[0])]
+        file = plain.files[int(np.flatnonzero(plain.classes == label)[0])]
         digit = _original(dataset.read_images([file])[0])
         rows += _steps(digit, label, recipe.seed, config)
     return _card(rows)

@@ -255,7 +255,7 @@ def a_run(folder: Path, top1: float = 0.5, **changes) -> Path:
         folder / "manifest.json",
         {
             "recipe": chosen,
-            "artifacts": {"mnist.rknn": {"bytes": 2048, "sha256": f"{top1:064}"}},
+            "artifacts": {"mnist.rknn": {"bytes": 2048, "sha256": f"{top1:<064}"}},
             "estimate": {"cycles": 10, "weights_kb": 1.5, "internal_kb": 2.5},
             "training": {"val_top1": 0.9, "parameters": 7},
             "durations": {"02_train": 60.0},
@@ -303,6 +303,18 @@ def test_the_same_run_seen_again_keeps_its_commit(tmp_path):
     first["mnist"].commit = "0" * 40
     again, _ = figures.take(tmp_path, first)
     assert again["mnist"].commit == "0" * 40
+
+
+def test_photographs_of_one_model_are_never_told_of_another(tmp_path):
+    a_run(tmp_path / "mnist")
+    first, _ = figures.take(tmp_path, {})
+    share = figures.Share(top1=0.5, images=10)
+    first["mnist"].figures.photographs = {"album": figures.Photographs(rknn=share)}
+    again, _ = figures.take(tmp_path, first)
+    assert again["mnist"].figures.photographs == first["mnist"].figures.photographs
+    a_run(tmp_path / "mnist", top1=0.75)
+    other, _ = figures.take(tmp_path, first)
+    assert other["mnist"].figures.photographs == {}
 
 
 # --- trials and pictures -----------------------------------------------------------------
