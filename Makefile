@@ -29,7 +29,7 @@ MOVED  := $(shell grep -sqF "$(CURDIR)/$(VENV)/" $(COMMAND) || echo moved)
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn smoke evaluate report quantstudy costs deploy board test lint lab list \
-        benchmark aistudio lock clean inputs moved $(STEPS)
+        benchmark aistudio figures lock clean inputs moved $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -46,8 +46,9 @@ help:
 	@echo "make aistudio    output/aistudio.zip: one notebook for Run All on Baidu AI Studio"
 	@echo "make list        the steps and what is up to date"
 	@echo "make test        set up and run the tests"
-	@echo "make lint        style, complexity, layers and types"
+	@echo "make lint        style, complexity, layers, types, figures in the texts"
 	@echo "make benchmark   time and memory of every step"
+	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(COMMAND) import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS), or its number: make 07"
@@ -159,14 +160,19 @@ lab: $(COMMAND)
 test: $(COMMAND)
 	$(PY) -m pytest --numprocesses 2 --dist worksteal
 
-lint: $(READY)
+lint: $(COMMAND)
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/mypy
+	@$(PY) scripts/figures.py --check
 
 benchmark: $(COMMAND)
 	$(PY) scripts/benchmark.py $(OF_RUN)
+
+# What README, docs and notebooks quote; CHECK=yes only says which text is behind.
+figures: $(COMMAND)
+	@$(PY) scripts/figures.py $(if $(CHECK),--check)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:

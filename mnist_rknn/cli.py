@@ -151,7 +151,9 @@ def of_a_run(command: Callable) -> Callable:
     )  # fmt: skip
     @click.option("--changes", default="", hidden=True, help="Several in one text, for make.")
     @functools.wraps(command)
-    def with_run(recipe: str, output: Path | None, overrides: tuple, changes: str, **rest: Any):
+    def with_run(
+        recipe: str, output: Path | None, overrides: tuple, changes: str, **rest: Any
+    ) -> Any:
         from . import recipe as recipes
         from .pipeline import steps
 

@@ -3,7 +3,7 @@
 The layout is PaddleX's for image classification: `label.txt` with "index name" a line,
 `train.txt`, `val.txt` and `test.txt` with "file label" a line, and the pictures. Validation is
 split off the data set's training images unless it brings its own; `test.txt` holds its test
-images, which only `06_verify` reads. A recipe that redraws has two more lists for it:
+images: no choice in a run is made on them. A recipe that redraws has two more lists of them:
 `camera.txt`, test digits in front of a simulated camera, and `hard.txt`, its hard cases.
 """
 

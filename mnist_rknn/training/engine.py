@@ -425,7 +425,7 @@ def _metrics(split: str, text: str, number: str) -> dict[str, float]:
 
 
 def parameter_count(weights: Path) -> int:
-    """Number of trained values in a `.pdparams` file."""
+    """Number of values in a `.pdparams` file: weights, and the statistics of batch norms."""
     import paddle
 
     return sum(int(value.size) for value in paddle.load(str(weights)).values())

@@ -274,12 +274,10 @@ def _albums(folder: Path) -> list[dict[str, Any]]:
 def _use_page_style() -> None:
     """Figures in the page's own text colour and font, light or dark."""
     plots.use_style()
-    for name in ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"):
-        mpl.rcParams[name] = _INK
-    mpl.rcParams["svg.fonttype"] = "none"
-    mpl.rcParams["svg.hashsalt"] = "report"
-    for name in ("figure.facecolor", "axes.facecolor", "savefig.facecolor"):
-        mpl.rcParams[name] = "none"
+    colors = ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color")
+    backgrounds = ("figure.facecolor", "axes.facecolor", "savefig.facecolor")
+    style: Any = dict.fromkeys(colors, _INK) | dict.fromkeys(backgrounds, "none")
+    mpl.rcParams.update(style | {"svg.fonttype": "none", "svg.hashsalt": "report"})
 
 
 def _svg(figure: Figure, name: str) -> Markup:

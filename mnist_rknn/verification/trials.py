@@ -92,23 +92,18 @@ def accuracies(recipe: Recipe, folder: Path, simulated: int) -> dict[str, float]
         if (kinds == kind).any()
     }
     source = sources.load_source(recipe)
+    train, classes = source.train_images, source.train_classes
+    assert isinstance(train, np.ndarray)  # a recipe that redraws: MNIST, which is in memory
     digits = dataset.split(recipe, source)["val"][:simulated]
     for name, world in {"simulated": SIMULATED_CAMERA, **HARD_CASES}.items():
         config = replace(world, image_size=recipe.image.width)
         drawn = [
-            try_redraw(
-                source.train_images[digit],
-                int(source.train_classes[digit]),
-                source.train_images,
-                SEED,
-                number,
-                config,
-            )
+            (try_redraw(train[digit], int(classes[digit]), train, SEED, number, config), digit)
             for number, digit in enumerate(digits)
         ]
-        legible = [number for number, picture in enumerate(drawn) if picture is not None]
-        images = np.stack([drawn[number] for number in legible])
-        pictures[name] = (images, source.train_classes[digits[legible]])
+        legible = [(picture, digit) for picture, digit in drawn if picture is not None]
+        images = np.stack([picture for picture, _ in legible])
+        pictures[name] = (images, classes[[digit for _, digit in legible]])
     model = folder / f"{recipe.name}.slim.onnx"
     found = {}
     for name, (images, classes) in pictures.items():

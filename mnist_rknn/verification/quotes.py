@@ -1,0 +1,330 @@
+"""Figures in README, docs and notebooks: Markdown made of `docs/figures.json` by cog.
+
+A text holds the call in a comment, which a reader never sees, and below it what the call printed.
+`refresh` makes all of it anew, so a figure cannot be older than `docs/figures.json`. The functions
+whose names stand in `__all__` are what a text may call.
+"""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from cogapp import Cog
+from cogapp.cogapp import CogError
+
+from .. import recipe as recipes
+from ..errors import PipelineError
+from ..files import PROJECT, relative, write_text
+from . import figures
+from .figures import Entry, Share
+
+__all__ = [
+    "cost_table",
+    "hard_table",
+    "input_size",
+    "note",
+    "recipe_table",
+    "say",
+    "seed_table",
+    "size_table",
+    "stage_table",
+    "step_table",
+    "thresholds",
+]
+
+STAGES = {
+    "paddle": "Paddle, float, on this PC",
+    "onnx": "ONNX, float, on this PC",
+    "slim": "slim ONNX, float, on this PC",
+    "rknn": "**INT8, in the RKNN simulator**",
+}
+PHOTOGRAPHS = "real-digits-dev"  # folder of the development photographs
+TRIALS = PROJECT / "docs" / "trials"
+
+
+def texts() -> Iterator[Path]:
+    """Every text that may quote figures."""
+    yield PROJECT / "README.md"
+    yield PROJECT / "data" / "README.md"
+    yield from sorted((PROJECT / "docs").rglob("*.md"))
+    yield from sorted((PROJECT / "notebooks").glob("*.ipynb"))
+
+
+def refresh(write: bool) -> list[Path]:
+    """Texts whose figures are not those of `docs/figures.json`.
+
+    Args:
+        write: write them anew; otherwise nothing is changed.
+
+    Raises:
+        PipelineError: a text asks for a figure that is not there.
+    """
+    _entries.cache_clear()
+    stale = []
+    for path in texts():
+        before = path.read_text(encoding="utf-8")
+        after = refreshed(before, path)
+        if after != before:
+            stale.append(path)
+            if write:
+                write_text(path, after)
+    return stale
+
+
+def refreshed(text: str, path: Path) -> str:
+    """A text with its figures made anew; `path` tells a notebook from Markdown."""
+    if path.suffix != ".ipynb":
+        return _run_cog(text, path)
+    notebook = json.loads(text)
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "markdown":
+            source = _run_cog("".join(cell["source"]) + "\n", path).removesuffix("\n")
+            cell["source"] = source.splitlines(keepends=True)
+    return json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+
+
+def _run_cog(text: str, path: Path) -> str:
+    if "[[[cog" not in text:
+        return text
+    cog = Cog()
+    cog.options.prologue = f"from {__name__} import *"
+    cog.options.print_output = True
+    try:
+        return cog.process_string(text, str(path))
+    except (CogError, PipelineError) as error:
+        raise PipelineError(f"{relative(path)}: {error}") from None
+
+
+@cache
+def _entries() -> dict[str, Entry]:
+    return figures.read()
+
+
+def _entry(name: str) -> Entry:
+    if name not in _entries():
+        raise PipelineError(f"docs/figures.json has no run {name}: {', '.join(_entries())}")
+    return _entries()[name]
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]], words: Sequence[int] = (0,)) -> str:
+    """A Markdown table; figures stand to the right, but for the columns that hold words."""
+    rule = ["---" if column in words else "---:" for column in range(len(head))]
+    return "\n".join(f"| {' | '.join(row)} |" for row in [head, rule, *rows])
+
+
+def _percent(share: Share | None) -> str:
+    """A share in percent; two decimals where there are pictures enough for that."""
+    if share is None:
+        return ""
+    return f"{100 * share.top1:.{2 if share.images >= 5000 else 1}f}"
+
+
+def _interval(share: Share) -> str:
+    if share.low is None or share.high is None:
+        return ""
+    digits = 2 if share.images >= 5000 else 1
+    return f"{100 * share.low:.{digits}f} to {100 * share.high:.{digits}f}"
+
+
+def _minutes(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+
+
+def say(template: str) -> str:
+    """A sentence with figures in it.
+
+    Args:
+        template: names a figure as `{run key ...}`, such as `{mnist test rknn}`, in the words of
+            `docs/figures.json`; after `:` comes what is to be said of it (`interval`, `images`,
+            `minutes`, `kb`, or a number of decimals).
+    """
+    return re.sub(r"\{([^{}]+)\}", lambda match: _said(match[1]), template)
+
+
+def _said(wanted: str) -> str:
+    path, _, form = wanted.partition(":")
+    name, *keys = path.split()
+    value: Any = _entry(name)
+    if keys == ["seconds"]:
+        value = sum(value.figures.seconds.values())
+    elif hasattr(value, keys[0]):
+        value = getattr(value, keys[0])
+    else:
+        value = value.figures
+        for key in keys:
+            value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
+    if value is None:
+        cure = "run its recipe"
+        if "photographs" in keys:
+            cure = f"run `make evaluate RECIPE={name}` on the photographs of that name"
+        raise PipelineError(f"docs/figures.json has no {wanted}: {cure}, then `make figures`")
+    return _formed(value, form)
+
+
+# How a figure is written, by what a text asks for behind the colon.
+SHARES: dict[str, Callable[[Share], str]] = {
+    "": lambda share: f"{_percent(share)} %",
+    "images": lambda share: f"{share.images:,}",
+    "interval": lambda share: _interval(share),
+}
+NUMBERS: dict[str, Callable[[Any], str]] = {
+    "": lambda value: f"{value:,.0f}" if isinstance(value, float) else f"{value:,}",
+    "kb": lambda value: f"{value / 1024:,.0f} KB",
+    "minutes": lambda value: _minutes(value),
+    "percent": lambda value: f"{100 * value:.2f} %",
+}
+
+
+def _formed(value: Any, form: str) -> str:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, Share):
+        return SHARES[form](value) if form in SHARES else f"{100 * value.top1:.{form}f} %"
+    return NUMBERS[form](value) if form in NUMBERS else f"{value:,.{form}f}"
+
+
+def input_size(recipe: str) -> str:
+    """Height and width of a recipe's pictures."""
+    image = recipes.load(recipe).image
+    return f"{image.height}x{image.width}"
+
+
+def note(*names: str) -> str:
+    """What a reader should know of some figures; nothing, once a new run replaced them."""
+    noted = [(name, _entry(name)) for name in names if _entry(name).note]
+    return "\n".join(f"- `{name}`: {entry.note} ({_source(entry)})." for name, entry in noted)
+
+
+def thresholds(recipe: str) -> str:
+    """What a recipe asks of its INT8 model, in words."""
+    wanted = recipes.load(recipe).verify
+    camera = f" and {100 * wanted.min_camera_accuracy:g} % of the simulated camera"
+    return (
+        f"{100 * wanted.min_accuracy:g} % of the test images"
+        f"{camera if wanted.min_camera_accuracy else ''} in INT8, at most "
+        f"{100 * wanted.max_drop:g} points below Paddle, and a mean cosine of {wanted.min_cosine:g}"
+    )
+
+
+def stage_table(name: str) -> str:
+    """Every stage of a run on the test images and on the simulated camera, in percent."""
+    found = _entry(name).figures
+    rows = []
+    for stage, text in STAGES.items():
+        row = [text]
+        for kind in (found.test, found.camera):
+            if kind:
+                row += [_percent(kind[stage]), _interval(kind[stage])]
+        rows.append(row)
+    images = found.test["rknn"].images
+    head = ["top-1, %", f"{images:,} test images", "95 % interval"]
+    if found.camera:
+        camera = found.camera["rknn"].images
+        head += [f"{camera:,} pictures of the simulated camera", "95 % interval"]
+    return _table(head, rows)
+
+
+def hard_table(*names: str) -> str:
+    """INT8 on the hard cases of the simulated camera, in percent."""
+    cases = ["small", "shadow", "security", "thin", "all"]
+    rows = []
+    for name in names:
+        found = _entry(name).figures.hard["rknn"]
+        rows.append([f"`{name}`", *(_percent(found.get(case)) for case in cases)])
+    return _table(["INT8, simulator, %", *cases], rows)
+
+
+def seed_table(*names: str) -> str:
+    """INT8 of runs that differ in nothing but the seed."""
+    rows = []
+    for name in names:
+        entry = _entry(name)
+        found = entry.figures
+        hard = found.hard.get("rknn", {})
+        photographs = found.photographs.get(PHOTOGRAPHS)
+        rows.append(
+            [
+                str(entry.seed),
+                _percent(found.test["rknn"]),
+                _percent(found.camera["rknn"]),
+                *(_percent(hard.get(case)) for case in ("small", "shadow", "security", "thin")),
+                "" if photographs is None else f"{100 * photographs.rknn.top1:.2f}",
+                "" if photographs is None else _worst(photographs),
+                _source(entry),
+            ]
+        )
+    head = ["seed", "MNIST", "simulated camera", "small", "shadow", "security", "thin"]
+    head += ["279 photographs", "worst class of them", "from"]
+    return _table(head, rows, words=(0, len(head) - 1))
+
+
+def _worst(found: figures.Photographs) -> str:
+    return "" if found.worst_class is None else f"{100 * found.worst_class:.1f}"
+
+
+def _source(entry: Entry) -> str:
+    if not entry.source.startswith("output/"):
+        return f"{entry.date}, {entry.source}"
+    commit = entry.commit[:7] if entry.commit else "not known"
+    return f"{entry.date}, commit {commit}{' and changes' if entry.uncommitted else ''}"
+
+
+def recipe_table(*names: str) -> str:
+    """Input, size, cost and accuracy of recipes that have a finished run."""
+    rows = []
+    for name in names:
+        entry = _entry(name)
+        found = entry.figures
+        cycles = f"{found.cycles:,}" if found.cycles else ""
+        weights = f"{found.weights_kb:.0f} KB" if found.weights_kb else ""
+        seconds = _minutes(sum(found.seconds.values())) if found.seconds else ""
+        test = found.test.get("rknn")
+        rows.append(
+            [f"`{name}`", input_size(entry.recipe), _percent(test), cycles, weights, seconds]
+        )
+    head = ["recipe", "input", "INT8 on its test images, %", "cycles", "weights", "all seven steps"]
+    return _table(head, rows)
+
+
+def size_table(name: str) -> str:
+    """What each of the sizes that are told of one model counts."""
+    found = _entry(name).figures
+    assert found.values and found.int8_weights and found.weights_kb and found.file_bytes
+    rows = [
+        ["Paddle's checkpoint, one byte a value", f"{found.values / 1024:.0f} KB", "notebook 02"],
+        ["INT8 weights alone", f"{found.int8_weights / 1024:.0f} KB", "`layers.json`"],
+        ["the compiler's weight memory", f"{found.weights_kb:.0f} KB", "`layers.json`, manifest"],
+        ["the `.rknn` file", f"{found.file_bytes / 1024:.0f} KB", "manifest"],
+    ]
+    return _table(["what is counted", "size", "where it stands"], rows, words=(0, 2))
+
+
+def step_table(*names: str) -> str:
+    """Seconds of every step of runs."""
+    runs = {name: _entry(name).figures.seconds for name in names}
+    steps = [step for step in runs[names[0]] if step[:2] < "07"]
+    rows = [[step, *(f"{runs[name].get(step, 0):.0f} s" for name in names)] for step in steps]
+    totals = [_minutes(sum(runs[name][step] for step in steps)) for name in names]
+    return _table(["step", *(f"`{name}`" for name in names)], [*rows, ["together", *totals]])
+
+
+def cost_table() -> str:
+    """The compiler's estimates of `docs/trials/costs.csv`, or of a run that replaces a row."""
+    rows = []
+    for row in _rows("costs"):
+        entry = _entries().get(row["run"])
+        found = entry.figures.model_dump() if entry else row
+        cycles, weights, internal = (
+            float(found[key]) for key in ("cycles", "weights_kb", "internal_kb")
+        )
+        rows.append([row["network"], f"{cycles:,.0f}", f"{weights:,.0f} KB", f"{internal:,.0f} KB"])
+    return _table(["network and input", "cycles", "weights", "internal memory"], rows)
+
+
+def _rows(name: str) -> list[dict[str, str]]:
+    with (TRIALS / f"{name}.csv").open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
