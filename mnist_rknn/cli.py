@@ -569,7 +569,7 @@ def golden(pack: Path, log: Path, runtime: str | None) -> Answer:
 @click.option("--config_path", type=PATH, required=True, help="The recipe file, LZ-*.yaml.")
 @click.option("--model_load_path", type=PATH, required=True, help="The ONNX file.")
 @click.option("--model_save_path", type=PATH, required=True, help="The .rknn file to write.")
-@click.option("--target_platform", default="RV1106", show_default=True)
+@click.option("--target_platform", default="RV1106", show_default=True, help="The chip.")
 @answers
 def export(model_save_path: Path, **others: Any) -> Answer:
     """Convert ONNX to .rknn with the maker's recipe files and options.

@@ -54,6 +54,27 @@ def texts() -> Iterator[Path]:
     yield from sorted((PROJECT / "notebooks").glob("*.ipynb"))
 
 
+def update(runs: Path | None = None) -> list[str]:
+    """Take the figures of finished runs, draw the pictures of the docs, and refresh the texts.
+
+    Args:
+        runs: folder of the runs; None is `output/`.
+
+    Returns:
+        What was done, a line each.
+    """
+    runs = runs or PROJECT / "output"
+    entries, lines = figures.take(runs, figures.read())
+    figures.write(entries)
+    _entries.cache_clear()
+    if (runs / "mnist" / "manifest.json").is_file():
+        from . import strips  # loads the converter's libraries
+
+        drawn = strips.draw(runs / "mnist", PROJECT / "docs")
+        lines += [f"drawn      {relative(path)}" for path in drawn]
+    return lines + [f"written    {relative(path)}" for path in refresh(write=True)]
+
+
 def refresh(write: bool) -> list[Path]:
     """Texts whose figures are not those of `docs/figures.json`.
 
