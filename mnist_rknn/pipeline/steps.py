@@ -1,33 +1,17 @@
-"""The steps of a run: what each reads, what it writes, and whether it is up to date.
+"""The steps of a run, each a notebook: what it reads, what it writes, and the code it uses.
 
-A step is a notebook. When it has run to its end it leaves a record, `steps/<step>.json`. It
-is up to date when its record is newer than its inputs and all its outputs are there: the
-rule of `make`, which uses the same files. What a step depends on besides files (parts of the
-recipe, the code of its notebook and modules) is written to `.inputs/<step>.json`, and that
-file is touched only when its content changes. So changing `rknn.quantized_algorithm` does
-not retrain, and neither does saving a notebook with its outputs.
+`graph` looks whether a step is up to date, `runs` holds what a notebook does with its run.
 """
 
-import hashlib
-import json
-import os
-import platform
-import time
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
 
-from .. import recipe as recipes
 from ..errors import PipelineError
-from ..files import PROJECT, FolderLock, fingerprint, read_json, relative, sha256, write_json
-from ..recipe import Recipe
-from .environment import installed_version
+from ..files import PROJECT
 
 PACKAGE = PROJECT / "mnist_rknn"
 NOTEBOOKS = PROJECT / "notebooks"
 OUTPUT = PROJECT / "output"
 REDRAW = tuple(sorted(f"redraw/{path.name}" for path in (PACKAGE / "redraw").glob("*.py")))
-STARTED = "MNIST_RKNN_STARTED"  # time at which the runner began the step, seconds since 1970
 
 
 @dataclass(frozen=True)
@@ -41,7 +25,13 @@ class Step:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     packages: tuple[str, ...] = ()  # a new version of one makes the step stale
+    after: tuple[str, ...] = ()  # steps that come first, though nothing of theirs is read
     extra: bool = False  # a lesson beside the way to the model; "all" leaves it out
+
+    @property
+    def owns(self) -> tuple[str, ...]:
+        """Files and folders at the top of the run's folder that only this step writes into."""
+        return tuple(dict.fromkeys(output.partition("/")[0] for output in self.outputs))
 
 
 STEPS = (
@@ -209,238 +199,3 @@ def select(text: str) -> list[Step]:
     if stop < start:
         raise PipelineError(f"the range {text} runs backwards: write {last}-{first}")
     return list(STEPS[start : stop + 1])
-
-
-def run_folder(recipe: Recipe, output: str | Path | None = None) -> Path:
-    """Folder of a run's results: `output/<recipe>` unless another is named."""
-    return Path(output).resolve() if output else OUTPUT / recipe.name
-
-
-def expand(paths: tuple[str, ...], recipe: Recipe, folder: Path) -> list[Path]:
-    """Paths of a step's inputs or outputs in a run's folder."""
-    return [folder / path.format(name=recipe.name) for path in paths]
-
-
-def inputs_file(step: Step, folder: Path) -> Path:
-    """The file that holds what the step depends on besides files."""
-    return folder / ".inputs" / f"{step.name}.json"
-
-
-def record_file(step: Step, folder: Path) -> Path:
-    """The file that a step leaves when it has run to its end."""
-    return folder / "steps" / f"{step.name}.json"
-
-
-def dependencies(step: Step, recipe: Recipe) -> dict[str, Any]:
-    """What the step depends on besides files: parts of the recipe, code, versions."""
-    content = recipes.dump(recipe)
-    settings = {}
-    for key in step.settings:
-        value: Any = content
-        for part in key.split("."):
-            value = value[part]
-        settings[key] = value
-    own = recipe.dataset.path if "dataset" in step.settings else None
-    return {
-        "settings": settings,
-        "data": own and fingerprint(PROJECT / Path(own).expanduser()),
-        "notebook": notebook_digest(NOTEBOOKS / f"{step.name}.ipynb"),
-        "modules": {name: sha256(PACKAGE / name) for name in step.modules},
-        "packages": {name: installed_version(name) for name in step.packages},
-        "python": platform.python_version(),
-    }
-
-
-def notebook_digest(path: Path) -> str:
-    """Hash of the code cells of a notebook; text, outputs and metadata do not count."""
-    if not path.is_file():
-        raise PipelineError(f"{relative(path)} is missing: get it back with git")
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError):
-        raise PipelineError(f"{relative(path)} is not a notebook: get it back with git") from None
-    return hashlib.sha256(json.dumps(code).encode()).hexdigest()
-
-
-def refresh(step: Step, recipe: Recipe, folder: Path) -> None:
-    """Bring `.inputs/<step>.json` up to date, leaving its time alone if nothing changed.
-
-    A missing output counts as a change, because make looks at a step's record only.
-    """
-    path = inputs_file(step, folder)
-    wanted = dependencies(step, recipe)
-    try:
-        recorded = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        recorded = {}
-    change = _change(recorded, wanted)
-    outputs = expand(step.outputs, recipe, folder)
-    if change:
-        write_json(path, {**wanted, "last_change": change})
-    elif record_file(step, folder).exists() and not all(output.exists() for output in outputs):
-        path.touch()
-
-
-def stale_reason(step: Step, recipe: Recipe, folder: Path) -> str | None:
-    """Why the step has to run, or None if it is up to date."""
-    outputs = expand(step.outputs, recipe, folder)
-    for output in outputs:
-        if not output.exists():
-            return f"{output.relative_to(folder)} is missing"
-    path, record = inputs_file(step, folder), record_file(step, folder)
-    if not record.exists() or not path.exists():
-        return "it has not run to its end"
-    recorded = read_json(path)
-    if change := _change(recorded, dependencies(step, recipe)):
-        return f"its {change} changed"
-    if path.stat().st_mtime_ns > record.stat().st_mtime_ns:
-        return f"its {recorded.get('last_change')} changed"
-    return _newer_input(expand(step.inputs, recipe, folder), record, folder)
-
-
-def _newer_input(inputs: list[Path], record: Path, folder: Path) -> str | None:
-    for source in inputs:
-        if not source.exists():
-            return f"{source.relative_to(folder)} is missing"
-        if source.stat().st_mtime_ns > record.stat().st_mtime_ns:
-            return f"{source.relative_to(folder)} is newer"
-    return None
-
-
-def _change(recorded: dict[str, Any], wanted: dict[str, Any]) -> str | None:
-    """Name what differs between two `dependencies`, down to the key of the recipe."""
-    for kind, new in wanted.items():
-        old = recorded.get(kind)
-        if old == new:
-            continue
-        if not (isinstance(old, dict) and isinstance(new, dict)):
-            return kind
-        keys = [
-            f"{key}.{inner}" if inner else key
-            for key in {**old, **new}
-            for inner in _differing_keys(old.get(key), new.get(key))
-        ]
-        return f"{kind} ({', '.join(sorted(keys))})"
-    return None
-
-
-def _differing_keys(old: Any, new: Any) -> list[str]:
-    """Keys in which two dictionaries differ; [""] for other values that differ."""
-    if isinstance(old, dict) and isinstance(new, dict):
-        return [key for key in {**old, **new} if old.get(key) != new.get(key)]
-    return [] if old == new else [""]
-
-
-def _require_own_notebooks() -> None:
-    """Refuse a notebook of a project folder that was copied or moved after its set-up."""
-    here = Path.cwd()
-    if here.name == NOTEBOOKS.name and (here.parent / PACKAGE.name).is_dir() and here != NOTEBOOKS:
-        raise PipelineError(
-            f"this notebook is in {here.parent}, its kernel was set up in {PROJECT}: "
-            f"run `make setup` in {here.parent} and open it from there"
-        )
-
-
-class Run:
-    """A step being run: its recipe, its folder, and the record of what it did.
-
-    Every notebook makes one from its parameters and ends with `finish`.
-
-    Args:
-        step: the notebook's name, such as "02_train".
-        recipe: name of a recipe, or path of a YAML file.
-        output: folder for the results; None is `output/<recipe>`.
-        overrides: changes to the recipe, "section.key=value".
-
-    Raises:
-        PipelineError: the recipe cannot work, an input is missing, the folder is locked, or the
-            notebook belongs to another copy of the project.
-    """
-
-    _locks: dict[Path, FolderLock] = {}  # by folder, of the last runs of this process
-
-    def __init__(
-        self,
-        step: str,
-        recipe: str,
-        output: str | None = None,
-        overrides: list[str] | tuple[str, ...] = (),
-    ):
-        _require_own_notebooks()
-        self.step = find(step)
-        self.recipe = recipes.load(recipe, overrides)
-        self.folder = run_folder(self.recipe, output)
-        for source in expand(self.step.inputs, self.recipe, self.folder):
-            if not source.exists():
-                writer = next(
-                    s for s in STEPS if source in expand(s.outputs, self.recipe, self.folder)
-                )
-                raise PipelineError(f"{relative(source)} is missing: run {writer.name} first")
-        self.folder.mkdir(parents=True, exist_ok=True)
-        # A notebook that failed and is run again in the same kernel does not wait for itself.
-        if unfinished := self._locks.pop(self.folder, None):
-            unfinished.release()
-        self._lock = FolderLock(self.folder, self.step.name).acquire()
-        self._locks[self.folder] = self._lock
-        refresh(self.step, self.recipe, self.folder)
-        record_file(self.step, self.folder).unlink(missing_ok=True)
-        # A script counts from before the kernel's start; by hand it is from here.
-        self._started = float(os.environ.get(STARTED) or time.time())
-
-    def __repr__(self) -> str:
-        return f"{self.step.name}: recipe {self.recipe.name}, results in {relative(self.folder)}"
-
-    @property
-    def image_shape(self) -> list[int]:
-        """Shape of the network's input, [1, 3, H, W]."""
-        return [1, 3, self.recipe.image.height, self.recipe.image.width]
-
-    def artifact(self, suffix: str) -> Path:
-        """Path of `<recipe><suffix>` in the run's folder, such as ".slim.onnx"."""
-        return self.folder / f"{self.recipe.name}{suffix}"
-
-    def depends_on(self) -> dict[str, Any]:
-        """What this step and those that made its inputs depend on, besides files."""
-        sources = set(expand(self.step.inputs, self.recipe, self.folder))
-        writers = [s for s in STEPS if sources & set(expand(s.outputs, self.recipe, self.folder))]
-        return {
-            step.name: json.loads(json.dumps(dependencies(step, self.recipe)))
-            for step in (*writers, self.step)
-        }
-
-    def finish(self, **results: Any) -> str:
-        """Check that every output is there and fresh, and record duration and results.
-
-        Args:
-            results: plain data for the manifest.
-
-        Returns:
-            The files produced, a line each with its size.
-        """
-        outputs = expand(self.step.outputs, self.recipe, self.folder)
-        for output in outputs:
-            if not output.exists():
-                raise PipelineError(f"{self.step.name} did not write {relative(output)}")
-            if output.stat().st_mtime < self._started - 1:
-                raise PipelineError(
-                    f"{relative(output)} is from an earlier run: {self.step.name} did not write it"
-                )
-        write_json(
-            record_file(self.step, self.folder),
-            {"seconds": round(time.time() - self._started, 1), "results": results},
-        )
-        self._lock.release()
-        return "\n".join(
-            f"{relative(output)}  ({output.stat().st_size / 1024:,.1f} KB)" for output in outputs
-        )
-
-
-def results(step: str, folder: Path) -> dict[str, Any]:
-    """What a finished step recorded: {"seconds": ..., "results": {...}}."""
-    return read_json(record_file(find(step), folder))
-
-
-def versions(*packages: str) -> str:
-    """Installed versions, a line a package."""
-    return "\n".join(f"{package} {installed_version(package)}" for package in packages)

@@ -1,0 +1,194 @@
+"""A run: its folder, the recipe it holds, and what a notebook does with it.
+
+A run's folder is its own: `recipe.yaml` in it says every setting, whatever `configs/` says by now.
+"""
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+
+from .. import recipe as recipes
+from ..errors import PipelineError
+from ..files import FolderLock, read_json, relative, write_text
+from ..recipe import Recipe
+from . import graph, tries
+from .environment import installed_version
+from .steps import OUTPUT, find
+
+RECIPE = "recipe.yaml"
+STARTED = "MNIST_RKNN_STARTED"  # time at which the runner began the step, seconds since 1970
+
+
+class MadeWith(NamedTuple):
+    """Where a run's recipe came from."""
+
+    recipe: str  # name in `configs/`, or path of a YAML file
+    overrides: list[str]  # "section.key=value"
+
+
+def write_recipe(folder: Path, recipe: Recipe, made_with: MadeWith) -> None:
+    """Write a run's own recipe: every key, and what it was made with."""
+    content = {"made_with": made_with._asdict(), **recipes.dump(recipe)}
+    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
+    head = "# What this run was made with, key by key. It is written anew by each run here.\n"
+    write_text(folder / RECIPE, head + text)
+
+
+def read_recipe(folder: Path) -> Recipe:
+    """The recipe that a run's folder holds.
+
+    Raises:
+        PipelineError: the folder is no run, or its recipe was damaged.
+    """
+    if not (folder / RECIPE).is_file():
+        raise PipelineError(
+            f"{relative(folder)} is no run: it has no {RECIPE}; make one with `mnist-rknn run`"
+        )
+    return recipes.load(str(folder / RECIPE))
+
+
+def made_with(folder: Path) -> MadeWith | None:
+    """Where the recipe of a run came from; None where there is no run yet."""
+    if not (folder / RECIPE).is_file():
+        return None
+    content = recipes.parse_yaml(folder / RECIPE)
+    try:
+        return MadeWith(**content["made_with"])
+    except (KeyError, TypeError):
+        return None
+
+
+def find_run(run: str) -> Path:
+    """The folder of a run, given as a path, or as the name of a recipe for its last run.
+
+    Raises:
+        PipelineError: it is no run.
+    """
+    folder = Path(run).expanduser()
+    if not (folder / RECIPE).is_file() and "/" not in run:
+        folder = OUTPUT / run
+    if not (folder / RECIPE).is_file():
+        there = sorted(path.parent.name for path in OUTPUT.glob(f"*/{RECIPE}"))
+        known = f"; the runs here are {', '.join(there)}" if there else ""
+        raise PipelineError(
+            f"{run} is no finished run: make it with `mnist-rknn run --recipe NAME`{known}"
+        )
+    return folder.resolve()
+
+
+def run_folder(recipe: Recipe, output: str | Path | None = None) -> Path:
+    """Folder of a run's results: `output/<recipe>` unless another is named."""
+    return Path(output).resolve() if output else OUTPUT / recipe.name
+
+
+class Run:
+    """A step being run: its recipe, its folder, and the record of what it did.
+
+    Every notebook makes one from its parameters and ends with `finish`. Overrides without an
+    output folder are a try: they work in a folder of their own, which starts from the files of
+    the finished run, and leave that as it is.
+
+    Args:
+        step: the notebook's name, such as "02_train".
+        recipe: name of a recipe, or path of a YAML file.
+        output: folder for the results; None is `output/<recipe>`.
+        overrides: changes to the recipe, "section.key=value".
+
+    Raises:
+        PipelineError: the recipe cannot work, a step before this one has to run first, or the
+            folder is locked.
+    """
+
+    _locks: dict[Path, FolderLock] = {}  # by folder, of the last runs of this process
+
+    def __init__(
+        self,
+        step: str,
+        recipe: str = "mnist",
+        output: str | None = None,
+        overrides: Sequence[str] = (),
+    ):
+        self.step = find(step)
+        self.folder, self.base = run_folder(recipes.load(recipe), output), None
+        before = made_with(self.folder)
+        if before and before.recipe == recipe and not overrides:
+            overrides = before.overrides  # the run's own, not to be said again in each notebook
+        elif overrides and not output:
+            self.base, self.folder = self.folder, tries.folder(self.folder, overrides)
+        self.recipe = recipes.load(recipe, overrides)
+        if self.base:
+            tries.start(self.base, self.folder, self.recipe)
+        now = graph.Graph(self.recipe, self.folder)
+        now.require_ancestors(self.step)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        # A notebook that failed and is run again in the same kernel does not wait for itself.
+        if unfinished := self._locks.pop(self.folder, None):
+            unfinished.release()
+        self._lock = FolderLock(self.folder, self.step.name).acquire()
+        self._locks[self.folder] = self._lock
+        if before is None or (self.folder / RECIPE) != Path(recipe):
+            write_recipe(self.folder, self.recipe, MadeWith(recipe, list(overrides)))
+        tries.unlink(self.step, self.recipe, self.folder)
+        self._made_from = graph.made_from(self.step, self.recipe, self.folder)
+        graph.record_file(self.step, self.folder).unlink(missing_ok=True)
+        # A script counts from before the kernel's start; by hand it is from here.
+        self._started = float(os.environ.get(STARTED) or time.time())
+
+    def __repr__(self) -> str:
+        what = f"a try of {relative(self.base)}" if self.base else f"recipe {self.recipe.name}"
+        return f"{self.step.name}: {what}, results in {relative(self.folder)}"
+
+    @property
+    def image_shape(self) -> list[int]:
+        """Shape of the network's input, [1, 3, H, W]."""
+        return [1, 3, self.recipe.image.height, self.recipe.image.width]
+
+    def artifact(self, suffix: str) -> Path:
+        """Path of `<recipe><suffix>` in the run's folder, such as ".slim.onnx"."""
+        return self.folder / f"{self.recipe.name}{suffix}"
+
+    def depends_on(self) -> dict[str, Any]:
+        """What this step is made from, as plain data: settings, code, packages and inputs."""
+        return self._made_from.model_dump(mode="json")
+
+    def finish(self, **results: Any) -> str:
+        """Check that every output is there and fresh, and record duration and results.
+
+        Args:
+            results: plain data for the manifest.
+
+        Returns:
+            The files produced, a line each with its size; after a try, what the finished run had.
+        """
+        outputs = graph.expand(self.step.outputs, self.recipe, self.folder)
+        for output in outputs:
+            if not output.exists():
+                raise PipelineError(f"{self.step.name} did not write {relative(output)}")
+            if output.stat().st_mtime < self._started - 1:
+                raise PipelineError(
+                    f"{relative(output)} is from an earlier run: {self.step.name} did not write it"
+                )
+        seconds = round(time.time() - self._started, 1)
+        record = graph.write_record(
+            self.step, self.recipe, self.folder, self._made_from, seconds, results
+        )
+        self._locks.pop(self.folder, None)
+        self._lock.release()
+        lines = [f"{relative(path)}  {path.stat().st_size / 1024:,.1f} KB" for path in outputs]
+        if self.base and (finished := graph.read_record(self.step, self.base)):
+            lines += ["", tries.table(finished, record)]
+        return "\n".join(lines)
+
+
+def results(step: str, folder: Path) -> dict[str, Any]:
+    """What a finished step recorded: {"seconds": ..., "results": {...}, ...}."""
+    return read_json(graph.record_file(find(step), folder))
+
+
+def versions(*packages: str) -> str:
+    """Installed versions, a line a package."""
+    return "\n".join(f"{package} {installed_version(package)}" for package in packages)
