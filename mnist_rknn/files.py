@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from .errors import PipelineError
 
 PROJECT = Path(__file__).resolve().parents[1]
-LOCK_HOLDER = "MNIST_RKNN_LOCK_HOLDER"  # pid of the process that locked for its children
+LOCK_HOLDERS = "MNIST_RKNN_LOCK_HOLDERS"  # "pid:file" a line: who locked what for its children
 
 
 def sha256(path: Path) -> str:
@@ -132,7 +132,7 @@ class FolderLock:
     """A lock on a results folder, held by one process and gone with it, even after kill -9.
 
     The kernel of a notebook that a script runs does not lock again: the script holds the
-    lock for it and says so in the environment variable `LOCK_HOLDER`.
+    lock for it and says so in the environment variable `LOCK_HOLDERS`.
     """
 
     def __init__(self, folder: Path, what: str):
@@ -146,7 +146,8 @@ class FolderLock:
         Raises:
             PipelineError: another process holds it; the message says which.
         """
-        if self._file or os.environ.get(LOCK_HOLDER) == f"{os.getppid()}:{self.path}":
+        held_by_parent = f"{os.getppid()}:{self.path}"
+        if self._file or held_by_parent in os.environ.get(LOCK_HOLDERS, "").split("\n"):
             return self
         self.path.parent.mkdir(parents=True, exist_ok=True)
         file = self.path.open("a+", encoding="utf-8")
@@ -175,8 +176,9 @@ class FolderLock:
             self._file = None
 
     def for_children(self) -> dict[str, str]:
-        """Environment variable that lets a direct child work under this lock."""
-        return {LOCK_HOLDER: f"{os.getpid()}:{self.path}"}
+        """Environment variable that lets a direct child work under this lock, and earlier ones."""
+        held = os.environ.get(LOCK_HOLDERS, "").split("\n")
+        return {LOCK_HOLDERS: "\n".join(filter(None, [*held, f"{os.getpid()}:{self.path}"]))}
 
     def __enter__(self) -> "FolderLock":
         return self.acquire()

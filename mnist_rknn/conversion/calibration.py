@@ -46,15 +46,20 @@ def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
 
 
 def write_list(path: Path, files: list[Path]) -> None:
-    """Write the list that `RKNN.build(dataset=...)` reads: one absolute path a line.
+    """Write the list that `RKNN.build(dataset=...)` reads: one path a line.
+
+    Files below the list's own folder stand as seen from there, which is how rknn-toolkit2 reads
+    a line: the folder may be copied or moved, and have a blank in its path.
 
     Raises:
-        PipelineError: a path holds white space, at which rknn-toolkit2 would split it.
+        PipelineError: a line holds white space, at which rknn-toolkit2 would split it.
     """
-    absolute = [file.resolve() for file in files]
-    for file in absolute:
-        _require_no_space(file)
-    write_text(path, "".join(f"{file}\n" for file in absolute))
+    folder = path.parent.absolute()
+    absolute = [file.absolute() for file in files]
+    lines = [f.relative_to(folder) if f.is_relative_to(folder) else f for f in absolute]
+    for line in lines:
+        _require_no_space(line)
+    write_text(path, "".join(f"{line}\n" for line in lines))
 
 
 def _require_no_space(file: Path) -> None:
@@ -66,7 +71,7 @@ def _require_no_space(file: Path) -> None:
 
 
 def read_list(path: Path, cure: str = AGAIN) -> list[Path]:
-    """Files named in a calibration list.
+    """Files named in a calibration list; a relative line is seen from the list's folder.
 
     Args:
         cure: what the message of an error tells the user to do.
@@ -80,12 +85,12 @@ def read_list(path: Path, cure: str = AGAIN) -> list[Path]:
         raise PipelineError(f"{relative(path)} is missing: {cure}") from None
     except UnicodeDecodeError:
         raise PipelineError(f"{relative(path)} is no text file: {cure}") from None
-    files = [Path(line) for line in lines if line.strip()]
-    if not files:
+    named = [Path(line) for line in lines if line.strip()]
+    if not named:
         raise PipelineError(f"{relative(path)} is empty: {cure}")
-    for file in files:
-        _require_no_space(file)
-    return files
+    for line in named:
+        _require_no_space(line)
+    return [path.parent / line for line in named]
 
 
 def open_image(file: Path, cure: str = AGAIN) -> np.ndarray:

@@ -22,32 +22,58 @@ from ..capture import output_to
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, relative, write_json
 from ..recipe import Recipe
-from .steps import NOTEBOOKS, OUTPUT, STARTED, Step, refresh, stale_reason
+from . import tries
+from .graph import Graph
+from .runs import RECIPE, STARTED, MadeWith, made_with, write_recipe
+from .steps import NOTEBOOKS, OUTPUT, Step, select
 
 FAILURE = "failure.json"  # in a run's folder, after a step has failed
 KERNEL = "python3"  # ipykernel's own, of the environment that runs this
 
 
-def parameters(
-    name: str,
-    overrides: Sequence[str] = (),
-    output: Path | None = None,
+def run_steps(
+    wanted: Sequence[Step],
+    recipe: Recipe,
+    folder: Path,
+    made_with: MadeWith,
     assignments: Sequence[str] = (),
-) -> dict[str, Any]:
-    """Values for the `parameters` cell of a notebook, which runs in a folder of its own.
+    force: bool = False,
+) -> list[str]:
+    """Run those of the steps that are not up to date, each as a notebook.
+
+    The run's folder gets its own recipe first; the notebooks read nothing else.
 
     Args:
-        name: of the recipe, or path of its file.
-        overrides: changes to the recipe, "section.key=value".
-        output: folder of the run; None is `output/<recipe>`.
-        assignments: other parameters, "NAME=VALUE" with the value in YAML.
+        folder: of the run.
+        made_with: where the recipe comes from.
+        assignments: other parameters of the notebooks, "NAME=VALUE" with the value in YAML.
+        force: run them even if they are up to date.
+
+    Returns:
+        Names of the steps that ran.
+
+    Raises:
+        PipelineError: an unknown parameter, a missing kernel, or a failing cell; the message
+            has the notebook, the cell and the last error line.
     """
-    path = recipes.find(name)
-    values: dict[str, Any] = {
-        "recipe": name if path.parent == recipes.CONFIGS else str(path.resolve()),
-        "output": str(output.resolve()) if output else None,
-        "overrides": list(overrides),
-    }
+    parameters = {"recipe": str(folder / RECIPE), "output": str(folder), "overrides": []}
+    parameters |= _values(assignments)
+    write_recipe(folder, recipe, made_with)
+    now, ran = Graph(recipe, folder), []
+    for step in wanted:
+        reason = now.stale_reason(step) or ("forced" if force else None)
+        if reason is None:
+            continue
+        run_tries(step, folder)
+        _say(f"{step.name}: {step.title} ({reason})")
+        _run_step(step, folder, parameters)
+        ran.append(step.name)
+        now.look_again()
+    return ran
+
+
+def _values(assignments: Sequence[str]) -> dict[str, Any]:
+    values = {}
     for assignment in assignments:
         parameter, separator, value = assignment.partition("=")
         if not separator:
@@ -56,51 +82,7 @@ def parameters(
     return values
 
 
-def run_steps(
-    chosen: Sequence[Step],
-    recipe: Recipe,
-    folder: Path,
-    given: dict[str, Any],
-    force: bool = False,
-) -> dict[str, bool]:
-    """Run those of the steps that are not up to date.
-
-    Args:
-        given: result of `parameters`.
-        force: run them even if they are up to date.
-
-    Returns:
-        By step, whether it ran.
-    """
-    return {step.name: run_step(step, recipe, folder, given, force) for step in chosen}
-
-
-def run_step(
-    step: Step,
-    recipe: Recipe,
-    folder: Path,
-    parameters: dict[str, Any],
-    force: bool = False,
-) -> bool:
-    """Run one notebook if it is not up to date.
-
-    Args:
-        parameters: values for the notebook's `parameters` cell.
-        force: run it even if it is up to date.
-
-    Returns:
-        Whether it ran.
-
-    Raises:
-        PipelineError: an unknown parameter, a missing kernel, or a failing cell; the message
-            has the notebook, the cell and the last error line.
-    """
-    refresh(step, recipe, folder)
-    reason = stale_reason(step, recipe, folder)
-    if reason is None and not force:
-        _say(f"{step.name}: up to date")
-        return False
-    _say(f"{step.name}: {step.title} ({reason or 'forced'})")
+def _run_step(step: Step, folder: Path, parameters: dict[str, Any]) -> None:
     started = time.monotonic()
     failure = folder / FAILURE
     failure.unlink(missing_ok=True)
@@ -114,7 +96,35 @@ def run_step(
         write_json(failure, {"step": step.name, "message": str(error)})
         raise
     _say(f"{step.name}: done in {time.monotonic() - started:.0f} s")
-    return True
+
+
+def run_tries(step: Step, run: Path) -> list[Path]:
+    """Run what a step compares its run with, as far as it is not up to date.
+
+    Returns:
+        A folder for each of `step.tries`.
+    """
+    return [run_try(run, [change], select(text)) for change, text in step.tries]
+
+
+def run_try(
+    run: Path, overrides: Sequence[str], wanted: Sequence[Step], force: bool = False
+) -> Path:
+    """Run steps with changed settings in a folder of their own, beside the finished run's files.
+
+    Returns:
+        The folder of the try.
+    """
+    before = made_with(run)
+    if before is None:
+        raise PipelineError(f"{relative(run)} is no run: run it without a try first")
+    recipe = recipes.load(str(run / RECIPE), overrides)
+    folder = tries.folder(run, overrides)
+    with lock(folder, "a try"):
+        tries.start(run, folder, recipe)
+        source = MadeWith(before.recipe, [*before.overrides, *overrides])
+        run_steps(wanted, recipe, folder, source, force=force)
+    return folder
 
 
 def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:

@@ -13,11 +13,11 @@ import yaml
 
 from .. import recipe as recipes
 from ..errors import PipelineError
-from ..files import FolderLock, read_json, relative, write_text
+from ..files import PROJECT, FolderLock, read_json, relative, write_text
 from ..recipe import Recipe
 from . import graph, tries
 from .environment import installed_version
-from .steps import OUTPUT, find
+from .steps import NOTEBOOKS, OUTPUT, PACKAGE, find
 
 RECIPE = "recipe.yaml"
 STARTED = "MNIST_RKNN_STARTED"  # time at which the runner began the step, seconds since 1970
@@ -85,6 +85,16 @@ def run_folder(recipe: Recipe, output: str | Path | None = None) -> Path:
     return Path(output).resolve() if output else OUTPUT / recipe.name
 
 
+def _require_own_notebooks() -> None:
+    """Refuse a notebook of a project folder that was copied or moved after its set-up."""
+    here = Path.cwd()
+    if here.name == NOTEBOOKS.name and (here.parent / PACKAGE.name).is_dir() and here != NOTEBOOKS:
+        raise PipelineError(
+            f"this notebook is in {here.parent}, its kernel was set up in {PROJECT}: "
+            f"run `make setup` in {here.parent} and open it from there"
+        )
+
+
 class Run:
     """A step being run: its recipe, its folder, and the record of what it did.
 
@@ -99,8 +109,8 @@ class Run:
         overrides: changes to the recipe, "section.key=value".
 
     Raises:
-        PipelineError: the recipe cannot work, a step before this one has to run first, or the
-            folder is locked.
+        PipelineError: the recipe cannot work, a step before this one has to run first, the folder
+            is locked, or the notebook belongs to another copy of the project.
     """
 
     _locks: dict[Path, FolderLock] = {}  # by folder, of the last runs of this process
@@ -112,6 +122,7 @@ class Run:
         output: str | None = None,
         overrides: Sequence[str] = (),
     ):
+        _require_own_notebooks()
         self.step = find(step)
         self.folder, self.base = run_folder(recipes.load(recipe), output), None
         before = made_with(self.folder)
