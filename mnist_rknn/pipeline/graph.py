@@ -123,9 +123,9 @@ def code_of(path: Path, known: Code | None = None) -> Code:
         return known
     tree = ast.parse(content)
     for node in ast.walk(tree):
-        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            if ast.get_docstring(node, clean=False) is not None:
-                node.body = node.body[1:] or [ast.Pass()]
+        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
+        if documented and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
     return Code(bytes=digest, code=hashlib.sha256(ast.dump(tree).encode()).hexdigest())
 
 
