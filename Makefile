@@ -13,23 +13,21 @@ OUT  := output/$(RECIPE)
 COMMAND := $(VENV)/bin/mnist-rknn
 # SET goes through the environment: neither make nor the shell looks into it; the command splits it.
 export CHANGES := $(value SET)
-OF_RUN := --recipe $(RECIPE) --changes "$$CHANGES"
-RUN    := $(COMMAND) run $(OF_RUN)
-REPORT := $(COMMAND) report $(OF_RUN)
+OF_RECIPE := --recipe $(RECIPE) --changes "$$CHANGES"
+RUN    := $(COMMAND) run $(OF_RECIPE)
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
           08_quantization 09_own_data
-INPUTS := $(STEPS:%=$(OUT)/.inputs/%.json)
 # Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.
-MOVED  := $(shell grep -sqF "$(CURDIR)/$(VENV)/" $(COMMAND) || echo moved)
+MOVED  := $(shell grep -sqF -e "!$(CURDIR)/$(VENV)/" -e " $(CURDIR)/$(VENV)/" $(COMMAND) || echo moved)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn smoke evaluate report quantstudy costs deploy board test lint lab list \
-        benchmark aistudio figures lock clean inputs moved $(STEPS)
+        benchmark aistudio figures lock clean moved $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -76,78 +74,49 @@ $(COMMAND): $(READY) pyproject.toml $(MOVED)
 check: $(COMMAND)
 	@$(COMMAND) check
 
-# --- the pipeline: a rule a step ------------------------------------------------------
+# --- the pipeline ---------------------------------------------------------------------
 #
-# A step's target is the record it leaves when it has run to its end. It depends on the
-# files it reads and on .inputs/, which holds its part of the recipe and its code and
-# changes only when those do.
+# What a step depends on, and whether it is up to date, is the command's business.
 
-rknn: $(OUT)/steps/06_verify.json $(OUT)/report.html
-	@$(RUN) --summary
-
-$(OUT)/report.html: $(OUT)/steps/06_verify.json
-	@$(REPORT)
+rknn: $(COMMAND)
+	@$(RUN)
 
 smoke:
 	@$(MAKE) --no-print-directory rknn RECIPE=smoke
 
-$(STEPS): %: $(OUT)/steps/%.json
+$(STEPS): $(COMMAND)
+	@$(RUN) $@
 
 # `make 07` is `make 07_camera`.
 $(foreach step,$(STEPS),$(eval $(firstword $(subst _, ,$(step))): $(step)))
 
-inputs: $(COMMAND)
-	@$(RUN) 00-09 --refresh
-$(INPUTS): inputs
-	@:
-
-$(OUT)/steps/%.json: $(OUT)/.inputs/%.json
-	@$(RUN) $*
-
-$(OUT)/steps/01_data.json:        $(OUT)/steps/00_environment.json
-$(OUT)/steps/02_train.json:       $(OUT)/dataset/test.txt
-$(OUT)/steps/03_export.json:      $(OUT)/train/best_model/inference/inference.json
-$(OUT)/steps/04_calibration.json: $(OUT)/dataset/test.txt
-$(OUT)/steps/05_convert.json:     $(OUT)/$(RECIPE).slim.onnx $(OUT)/calibration.txt
-$(OUT)/steps/06_verify.json:      $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).rknn
-$(OUT)/steps/07_camera.json:      $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).slim.onnx
-$(OUT)/steps/08_quantization.json: $(OUT)/dataset/test.txt $(OUT)/$(RECIPE).slim.onnx \
-                                   $(OUT)/calibration.txt $(OUT)/layer_error.json
-
-# Which step writes the files that others read.
-$(OUT)/dataset/test.txt:                                $(OUT)/steps/01_data.json ; @:
-$(OUT)/train/best_model/inference/inference.json:       $(OUT)/steps/02_train.json ; @:
-$(OUT)/$(RECIPE).slim.onnx:                             $(OUT)/steps/03_export.json ; @:
-$(OUT)/calibration.txt:                                 $(OUT)/steps/04_calibration.json ; @:
-$(OUT)/$(RECIPE).rknn $(OUT)/layer_error.json:          $(OUT)/steps/05_convert.json ; @:
-
 # Real pictures with an index.csv: make evaluate IMAGES=folder
-evaluate: $(if $(IMAGES),$(OUT)/steps/06_verify.json)
+evaluate: $(if $(IMAGES),rknn)
 	@$(if $(IMAGES),,echo "error: say where the pictures are: make evaluate IMAGES=folder" >&2; exit 1;) \
-	$(COMMAND) evaluate "$(IMAGES)" $(OF_RUN)
+	$(COMMAND) evaluate "$(IMAGES)" --run $(OUT)
 
 report: $(COMMAND)
-	@$(REPORT)
+	@$(COMMAND) report --run $(OUT)
 
 # The builds first, with a progress bar in the terminal; the notebook then finds them done.
-quantstudy: $(OUT)/steps/05_convert.json
-	@$(COMMAND) quantstudy $(OF_RUN) $(if $(WRITE),--write)
+quantstudy: 05_convert
+	@$(COMMAND) quantstudy --run $(OUT) $(if $(WRITE),--write)
 	@$(RUN) 08_quantization
-	@$(REPORT)
+	@$(COMMAND) report --run $(OUT)
 
 costs: $(COMMAND)
 	@$(COMMAND) costs
 
 # What goes onto the module.
-deploy: $(OUT)/steps/06_verify.json
-	@$(COMMAND) deploy $(OF_RUN) $(if $(CODEGEN),--codegen)
+deploy: rknn
+	@$(COMMAND) deploy --run $(OUT) $(if $(CODEGEN),--codegen)
 
 board: $(if $(HOST),deploy)
 	@$(if $(HOST),,echo "error: say where the module is: make board HOST=10.1.1.144" >&2; exit 1;) \
-	$(COMMAND) board $(HOST) $(OF_RUN)
+	$(COMMAND) board $(HOST) --run $(OUT)
 
 list: $(COMMAND)
-	@$(COMMAND) list $(OF_RUN)
+	@$(COMMAND) list $(OF_RECIPE)
 
 aistudio: $(COMMAND)
 	@$(COMMAND) aistudio
@@ -168,7 +137,7 @@ lint: $(COMMAND)
 	@$(PY) scripts/figures.py --check
 
 benchmark: $(COMMAND)
-	$(PY) scripts/benchmark.py $(OF_RUN)
+	$(PY) scripts/benchmark.py $(OF_RECIPE)
 
 # What README, docs and notebooks quote; CHECK=yes only says which text is behind.
 figures: $(COMMAND)

@@ -1,230 +1,44 @@
-"""The command `mnist-rknn`: its commands, their options, and the exit statuses.
+"""The command `mnist-rknn`: its commands.
 
 What a command does stands in the wings, and is imported by the command that needs it: so
 `--help`, `list` and `inspect` start without numpy, Paddle and the other large packages.
 """
 
-import contextlib
-import functools
-import json
-import os
 import signal
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from . import __version__
-from .capture import output_to_stderr
+from .command import (
+    PATH,
+    Answer,
+    Chosen,
+    Headings,
+    answers,
+    locked,
+    numbers_option,
+    of_a_recipe,
+    of_a_run,
+    output_option,
+    start,
+    steps_argument,
+)
 from .errors import PipelineError
-from .files import PROJECT, relative, sha256
+from .files import relative, sha256
 
 if TYPE_CHECKING:
     from .pipeline.steps import Step
-    from .recipe import Recipe
-
-NAME = "mnist-rknn"
-PATH = click.Path(path_type=Path)
-OK, NO, WRONG, INTERRUPTED = 0, 1, 2, 130
-EXIT_STATUS = {
-    OK: "all is well",
-    NO: "it failed, or the answer is no: the last line says why",
-    WRONG: "the command line is wrong",
-    INTERRUPTED: "interrupted with Ctrl-C: run it again to go on",
-}
-COMPLETION = f'eval "$(_{NAME.replace("-", "_").upper()}_COMPLETE=bash_source {NAME})"'
 
 
-class Answer(NamedTuple):
-    """What a command found."""
-
-    data: Any  # for programs, as JSON
-    text: str = ""  # for people; "" if it was printed on the way
-    ok: bool = True
-    error: str = ""  # why it is not
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command line of `mnist-rknn`, by default the process's own; returns its status."""
+    return start(cli, arguments)
 
 
-def main(
-    arguments: Sequence[str] | None = None, command: click.Command | None = None, name: str = NAME
-) -> int:
-    """Run a command line, by default the process's own, and return its status of `EXIT_STATUS`.
-
-    A script that is a command by itself gives it, and the name that its help shows.
-    """
-    status = OK
-    try:
-        _require_own_folder()
-        status = (command or cli).main(arguments, prog_name=name, standalone_mode=False) or OK
-        sys.stdout.flush()
-    except PipelineError as error:
-        return _failed(str(error), NO)
-    except click.UsageError as error:
-        path = error.ctx.command_path if error.ctx else name
-        message = error.format_message().rstrip(".")
-        return _failed(f"{message} (see `{path} --help`)", WRONG)
-    except click.Abort as abort:  # click's answer to KeyboardInterrupt
-        remark = str(abort.__cause__ or "") or "run again to go on"
-        return _failed(f"interrupted; {remark}", INTERRUPTED)
-    except BrokenPipeError:  # `... | head` has read enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return status
-
-
-def _failed(message: str, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
-    return status
-
-
-def _require_own_folder() -> None:
-    """Refuse to work in another copy of the project than the one the command was started in."""
-    script = Path(sys.argv[0])
-    environment = script.resolve().parent
-    if script.name == NAME and environment != Path(sys.executable).parent:
-        raise PipelineError(
-            f"this command was set up in {PROJECT} and its folder copied or moved since: "
-            f"run `make setup` in {environment.parents[1]}"
-        )
-
-
-@contextlib.contextmanager
-def _locked(folder: Path, what: str, if_interrupted: str = "") -> Iterator[None]:
-    """Lock a run's folder, and say what Ctrl-C leaves there."""
-    from .pipeline import runner
-
-    try:
-        with runner.lock(folder, f"{NAME} {what}"):
-            yield
-    except KeyboardInterrupt:
-        raise KeyboardInterrupt(if_interrupted) from None
-
-
-# --- options that several commands have -----------------------------------------------
-
-
-class Chosen(NamedTuple):
-    """The run that a command is about."""
-
-    name: str  # of the recipe, or path of its file
-    overrides: list[str]
-    output: Path | None  # as it was given
-    recipe: "Recipe"
-    folder: Path
-
-
-def _recipe_names(_context: Any, _parameter: Any, begun: str) -> list[CompletionItem]:
-    from . import recipe as recipes
-
-    found = [CompletionItem(name) for name in recipes.names() if name.startswith(begun)]
-    return found or [CompletionItem(begun, type="file")]
-
-
-def _step_names(_context: Any, _parameter: Any, begun: str) -> list[str]:
-    from .pipeline import steps
-
-    return [name for name in ("all", *(s.name for s in steps.STEPS)) if name.startswith(begun)]
-
-
-steps_argument = click.argument("steps", default="all", shell_complete=_step_names)
-recipe_option = click.option(
-    "--recipe", default="mnist", metavar="NAME", shell_complete=_recipe_names,
-    help="A recipe of configs/, or the path of a YAML file.  [default: mnist]",
-)  # fmt: skip
-
-
-def output_option(text: str, default: str, metavar: str = "FOLDER") -> Callable:
-    """`--output`, whose default is seen from the project's folder."""
-    text = f"{text}  [default: {default}]"
-    return click.option("--output", type=PATH, metavar=metavar, help=text)
-
-
-def of_a_run(command: Callable) -> Callable:
-    """Give a command `--recipe`, `--output` and `--set`, as one argument of type `Chosen`."""
-
-    @recipe_option
-    @output_option("Folder of the results.", "output/<recipe>")
-    @click.option(
-        "--set", "overrides", multiple=True, metavar="KEY=VALUE",
-        help="Change a key of the recipe, such as train.epochs=2. Give it as often as you like.",
-    )  # fmt: skip
-    @click.option("--changes", default="", hidden=True, help="Several in one text, for make.")
-    @functools.wraps(command)
-    def with_run(
-        recipe: str, output: Path | None, overrides: tuple, changes: str, **rest: Any
-    ) -> Any:
-        from . import recipe as recipes
-        from .pipeline import steps
-
-        changed = [*recipes.split(changes), *overrides]
-        loaded = recipes.load(recipe, changed)
-        folder = steps.run_folder(loaded, output)
-        return command(Chosen(recipe, changed, output, loaded, folder), **rest)
-
-    return with_run
-
-
-def answers(command: Callable[..., Answer]) -> Callable[..., int]:
-    """Print the `Answer` of a command, for people or with `--json` for programs."""
-
-    @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, for programs.")
-    @functools.wraps(command)
-    def printed(*chosen: Any, as_json: bool, **rest: Any) -> int:
-        with output_to_stderr() if as_json else contextlib.nullcontext():
-            answer = command(*chosen, **rest)
-        if as_json:
-            print(json.dumps(answer.data, indent=2, ensure_ascii=False))
-        elif answer.text:
-            print(answer.text)
-        if answer.error:
-            print(f"error: {answer.error}", file=sys.stderr)
-        return OK if answer.ok else NO
-
-    return printed
-
-
-def numbers_option(name: str, text: str) -> Callable:
-    """An option that takes whole numbers, as `--sizes 20,100 --sizes 200`."""
-
-    def read(_context: Any, _parameter: Any, given: tuple[str, ...]) -> list[int]:
-        try:
-            return [int(number) for part in given for number in part.split(",")]
-        except ValueError:
-            raise click.BadParameter("write whole numbers, such as 20,100") from None
-
-    return click.option(name, callback=read, multiple=True, metavar="N,N,...", help=text)
-
-
-# --- the commands ---------------------------------------------------------------------
-
-
-class Headings(click.Group):
-    """Commands in the order they are declared in, under headings."""
-
-    headings: ClassVar[dict[str, list[str]]] = {}
-
-    def under(self, heading: str, name: str) -> Callable[[Callable], click.Command]:
-        """Declare a command."""
-        self.headings.setdefault(heading, []).append(name)
-        return self.command(name)
-
-    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands into the help."""
-        for heading, names in self.headings.items():
-            with formatter.section(heading):
-                rows = [(name, self.commands[name].get_short_help_str(100)) for name in names]
-                formatter.write_dl(rows)
-
-    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write what stands below the commands into the help."""
-        with formatter.section("Exit status"):
-            formatter.write_dl([(str(status), meaning) for status, meaning in EXIT_STATUS.items()])
-        with formatter.section("Shell completion, for bash (zsh and fish: put their name there)"):
-            formatter.write_text(COMPLETION)
-
-
-@click.group(cls=Headings, invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.group(cls=Headings, invoke_without_command=True)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -249,7 +63,7 @@ def check() -> Answer:
 
 @cli.under("The way to a model", "list")
 @steps_argument
-@of_a_run
+@of_a_recipe
 @answers
 def list_(chosen: Chosen, steps: str) -> Answer:
     """Show the steps, and which are up to date.
@@ -262,9 +76,10 @@ def list_(chosen: Chosen, steps: str) -> Answer:
 
 
 def _state(chosen: Chosen, wanted: "list[Step]") -> Answer:
-    from .pipeline.steps import stale_reason
+    from .pipeline.graph import Graph
 
-    found = [(step, stale_reason(step, chosen.recipe, chosen.folder)) for step in wanted]
+    now = Graph(chosen.recipe, chosen.folder)
+    found = [(step, now.stale_reason(step)) for step in wanted]
     return Answer(
         [{"step": step.name, "title": step.title, "to_run": reason} for step, reason in found],
         "\n".join(f"{s.name:<16} {f'to run: {r}' if r else 'up to date'}" for s, r in found),
@@ -273,51 +88,84 @@ def _state(chosen: Chosen, wanted: "list[Step]") -> Answer:
 
 @cli.under("The way to a model", "run")
 @steps_argument
-@of_a_run
+@of_a_recipe
 @click.option(
     "--parameter", "values", multiple=True, metavar="NAME=VALUE", help="A notebook's own parameter."
 )
-@click.option("--force", is_flag=True, help="Run steps that are up to date too.")
+@click.option("--force", is_flag=True, help="Run the steps even if they are up to date.")
+@click.option("--only", is_flag=True, help="Run no other steps, even if these need them.")
+@click.option("--try", "as_try", is_flag=True, help="Leave the finished run as it is; see below.")
 @click.option("--list", "mode", flag_value="list", help="Run nothing: as `mnist-rknn list`.")
 @click.option("--summary", "mode", flag_value="summary", help="Run nothing: print the results.")
-@click.option("--refresh", "mode", flag_value="refresh", hidden=True, help="For make.")
 @answers
 def run(
-    chosen: Chosen, steps: str, values: tuple[str, ...], force: bool, mode: str | None
+    chosen: Chosen,
+    steps: str,
+    values: tuple[str, ...],
+    force: bool,
+    only: bool,
+    as_try: bool,
+    mode: str | None,
 ) -> Answer:
-    """Run the steps that are not up to date; each is a notebook.
+    """Run the steps that are not up to date, and those that they need; each is a notebook.
 
     STEPS is "all", a step ("02" or "02_train") or a range ("03-06"). The executed notebooks, with
     all their pictures, are then in output/<recipe>/notebooks/.
+
+    With --try the changes of --set work in a folder of their own, which starts from the finished
+    run's files: only what the changes touch runs, and both results are shown side by side.
 
     \b
     mnist-rknn run
     mnist-rknn run 02 --recipe smoke
     mnist-rknn run 03-06 --set rknn.quantized_algorithm=mmse
+    mnist-rknn run --try --set rknn.quantized_algorithm=mmse
     """
-    from .pipeline.steps import refresh, select
+    from .pipeline.steps import select
 
     # Nobody reads on: end at once, kernel and all, and not with an error in a notebook's middle.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    wanted, folder = select(steps), chosen.folder
+    wanted = select(steps)
     if mode == "list":
         return _state(chosen, wanted)
-    if mode == "refresh":
-        for step in wanted:
-            refresh(step, chosen.recipe, folder)
-        return Answer(None)
-    from .verification import manifest
+    from .verification import conclusion, manifest
 
+    recipe, folder, made_with = chosen
     if mode == "summary":
         return Answer(manifest.brief(folder), manifest.summary(folder))
     from .pipeline import runner
-    from .verification import report as reports
 
-    given = runner.parameters(chosen.name, chosen.overrides, chosen.output, values)
-    with _locked(folder, f"run {steps}"), reports.of_a_failure(chosen.recipe, folder):
-        ran = runner.run_steps(wanted, chosen.recipe, folder, given, force)
-    measured = manifest.brief(folder) if "06_verify" in ran else None
-    return Answer({"ran": ran, "summary": measured})
+    if as_try:
+        if not made_with.overrides:
+            raise PipelineError("--try needs a change to try: add --set KEY=VALUE")
+        tried = runner.run_try(folder, made_with.overrides, wanted, force)
+        data, text = conclusion.conclude(tried, [])
+        if data["summary"]:
+            text = conclusion.beside(folder, tried)
+        return Answer(data | {"try": relative(tried)}, f"try        {relative(tried)}\n{text}")
+    with locked(folder, f"run {steps}"), conclusion.of_a_failure(recipe, folder):
+        ran = runner.run_steps(wanted, recipe, folder, made_with, values, force, only)
+        return Answer(*conclusion.conclude(folder, ran))
+
+
+@cli.under("The way to a model", "tries")
+@of_a_run
+@click.option("--clean", "chosen_names", multiple=True, metavar="NAME", help="Remove this try.")
+@click.option("--clean-all", is_flag=True, help="Remove every try of the run.")
+@answers
+def tries(chosen: Chosen, chosen_names: tuple[str, ...], clean_all: bool) -> Answer:
+    """Show what was tried beside a finished run, or remove it.
+
+    \b
+    mnist-rknn tries
+    mnist-rknn tries --run smoke --clean-all
+    """
+    from .pipeline import tries as tried
+
+    removed = tried.clean(chosen.folder, chosen_names) if chosen_names or clean_all else []
+    left = tried.names(chosen.folder)
+    lines = [f"removed    {name}" for name in removed] + [f"try        {name}" for name in left]
+    return Answer({"tries": left, "removed": removed}, "\n".join(lines) or "no tries")
 
 
 @cli.under("Pictures of your own", "import")
@@ -382,7 +230,7 @@ def evaluate(chosen: Chosen, images: Path) -> Answer:
     output/<recipe>/evaluate/.
 
     \b
-    mnist-rknn evaluate path/to/folder --recipe mnist
+    mnist-rknn evaluate path/to/folder --run mnist
     """
     from .verification import evaluation
 
@@ -461,19 +309,19 @@ def quantstudy(
     output/<recipe>/quantstudy/, so a repeat costs nothing.
 
     \b
-    mnist-rknn quantstudy --recipe mnist
+    mnist-rknn quantstudy --run mnist
     mnist-rknn quantstudy --sizes 20,100 --seeds 1,2
     """
     from .verification import quantstudy as study
 
     recipe, folder = chosen.recipe, chosen.folder
     cells = study.grid(sizes or study.SIZES, seeds or study.SEEDS)
-    with _locked(folder, "quantstudy", "finished cells are kept, run again to go on"):
+    with locked(folder, "quantstudy", "finished cells are kept, run again to go on"):
         rows = study.run(recipe, folder, cells, pictures or study.PICTURES, workers)
         found = study.conclude(recipe, folder, rows)
     text, written = study.text(found), None
     if write:
-        written = relative(study.write_winner(chosen.name, found["winner"]))
+        written = relative(study.write_winner(chosen.made_with.recipe, found["winner"]))
         text += f"\nwritten  {written}"
     return Answer(found | {"written": written}, text)
 
@@ -506,7 +354,7 @@ def deploy(chosen: Chosen, codegen: bool) -> Answer:
     """Pack what goes onto the module: deploy/ and deploy.zip in the run's folder."""
     from .deployment import deploy as bundles
 
-    with _locked(chosen.folder, "deploy"):
+    with locked(chosen.folder, "deploy"):
         path = bundles.build(chosen.recipe, chosen.folder, codegen)
     bundle, size = relative(chosen.folder / "deploy"), path.stat().st_size
     return Answer(
@@ -533,13 +381,13 @@ def board(chosen: Chosen, host: str, ssh_config: Path | None) -> Answer:
     simulator.
 
     \b
-    mnist-rknn board 10.1.1.144 --recipe mnist
+    mnist-rknn board 10.1.1.144 --run mnist
     """
     from .deployment import board as boards
     from .verification import report as reports
 
     recipe, folder = chosen.recipe, chosen.folder
-    with _locked(folder, "board", "nothing half-written is left, run again"):
+    with locked(folder, "board", "nothing half-written is left, run again"):
         content = boards.measure(recipe, folder, host, ssh_config)
         reports.build(recipe, folder)
     return Answer(content, boards.text(content, folder), ok=content["golden"]["match"])
@@ -569,7 +417,7 @@ def golden(pack: Path, log: Path, runtime: str | None) -> Answer:
 @click.option("--config_path", type=PATH, required=True, help="The recipe file, LZ-*.yaml.")
 @click.option("--model_load_path", type=PATH, required=True, help="The ONNX file.")
 @click.option("--model_save_path", type=PATH, required=True, help="The .rknn file to write.")
-@click.option("--target_platform", default="RV1106", show_default=True, help="The chip.")
+@click.option("--target_platform", default="RV1106", help="RV1106, and no other.")
 @answers
 def export(model_save_path: Path, **others: Any) -> Answer:
     """Convert ONNX to .rknn with the maker's recipe files and options.

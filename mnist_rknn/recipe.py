@@ -6,6 +6,7 @@ checks every key and value and answers a mistake with one line.
 """
 
 import re
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
@@ -18,6 +19,7 @@ from .files import PROJECT
 from .redraw.config import RedrawConfig
 
 CONFIGS = PROJECT / "configs"
+MADE_WITH = "made_with"  # in a run's own recipe, where it came from
 LARGEST = 100_000  # bytes of a recipe's file
 FEWEST_CALIBRATION_IMAGES = 20
 PADDLEX_DEVICES = r"auto|cpu|(gpu|xpu|npu|mlu|dcu)(:\d+(,\d+)*)?"
@@ -414,7 +416,7 @@ def names() -> list[str]:
     return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
 
 
-def load(recipe: str = "mnist", overrides: list[str] | tuple[str, ...] = ()) -> Recipe:
+def load(recipe: str = "mnist", overrides: Sequence[str] = ()) -> Recipe:
     """Read, override and check a recipe.
 
     Args:
@@ -428,6 +430,7 @@ def load(recipe: str = "mnist", overrides: list[str] | tuple[str, ...] = ()) -> 
     content = parse_yaml(path)
     if not isinstance(content, dict):
         raise PipelineError(f"recipe {path.name} is empty: start from configs/mnist.yaml")
+    content.pop(MADE_WITH, None)
     content = {"name": path.stem, **content}
     for override in overrides:
         _set(content, override)
@@ -518,7 +521,7 @@ def split(text: str) -> list[str]:
 
 def _is_whole(override: str) -> bool:
     try:
-        _parse(override.partition("=")[2])
+        _parse(override.partition("=")[2].strip())
     except yaml.YAMLError:
         return False
     except (ValueError, RecursionError):  # `_set` says so

@@ -10,26 +10,25 @@ python scripts/benchmark.py --recipe smoke --repeat 3
 """
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, f"{sys.path[0]}/..")  # the project's folder
 
 import click
 
-from mnist_rknn import cli
+from mnist_rknn import command
 
 
 @click.command("benchmark", help=__doc__)
-@cli.of_a_run
+@command.of_a_recipe
 @click.option("--repeat", default=1, show_default=True, help="Runs; the median is shown.")
-@cli.answers
-def benchmark(chosen: cli.Chosen, repeat: int):
+@command.answers
+def benchmark(chosen: command.Chosen, repeat: int):
     from mnist_rknn.pipeline import benchmark as measured
 
     folder = chosen.folder.with_name(f"{chosen.folder.name}.benchmark")
-    found = measured.run(chosen.name, chosen.overrides, folder, repeat)
-    return cli.Answer(found, measured.text(found))
+    found = measured.run(chosen.made_with, folder, repeat)
+    return command.Answer(found, measured.text(found))
 
 
 if __name__ == "__main__":
-    sys.exit(cli.main(command=benchmark, name="scripts/benchmark.py"))
+    sys.exit(command.start(benchmark, name="scripts/benchmark.py"))

@@ -13,25 +13,25 @@ python scripts/choices.py --try "train.epochs=2" --try "train.batch_size=64; tra
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, f"{sys.path[0]}/..")  # the project's folder
 
 import click
 
-from mnist_rknn import cli
+from mnist_rknn import command
 
 
 @click.command("choices", help=__doc__)
-@cli.recipe_option
-@cli.output_option("Folder of the runs and choices.json.", "output/choices")
+@command.recipe_option
+@command.output_option("Folder of the runs and choices.json.", "output/choices")
 @click.option("--try", "trials", multiple=True, metavar="CHANGES", help="One trial.")
 @click.option("--simulated", default=2000, show_default=True, help="Pictures of each kind.")
-@cli.answers
+@command.answers
 def choices(recipe: str, output: Path | None, trials: tuple[str, ...], simulated: int):
     from mnist_rknn.verification import trials as tried
 
     rows = tried.run(recipe, trials, simulated, output)
-    return cli.Answer(rows, tried.table(rows))
+    return command.Answer(rows, tried.table(rows))
 
 
 if __name__ == "__main__":
-    sys.exit(cli.main(command=choices, name="scripts/choices.py"))
+    sys.exit(command.start(choices, name="scripts/choices.py"))

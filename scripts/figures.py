@@ -13,27 +13,27 @@ python scripts/figures.py --check
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, f"{sys.path[0]}/..")  # the project's folder
 
 import click
 
-from mnist_rknn import cli
+from mnist_rknn import command
 from mnist_rknn.files import relative
 
 
 @click.command("figures", help=__doc__)
 @click.option("--check", is_flag=True, help="Change nothing.")
-@click.option("--runs", type=cli.PATH, metavar="FOLDER", help="Folder of the runs.")
-@cli.answers
+@click.option("--runs", type=command.PATH, metavar="FOLDER", help="Folder of the runs.")
+@command.answers
 def figures(check: bool, runs: Path | None):
     from mnist_rknn.verification import quotes
 
     if not check:
-        return cli.Answer(None, "\n".join(quotes.update(runs)))
+        return command.Answer(None, "\n".join(quotes.update(runs)))
     stale = [relative(path) for path in quotes.refresh(write=False)]
     lines = [f"{path} has other figures than docs/figures.json: make figures" for path in stale]
-    return cli.Answer(stale, "\n".join(lines), ok=not stale)
+    return command.Answer(stale, "\n".join(lines), ok=not stale)
 
 
 if __name__ == "__main__":
-    sys.exit(cli.main(command=figures, name="scripts/figures.py"))
+    sys.exit(command.start(figures, name="scripts/figures.py"))

@@ -1,12 +1,11 @@
 #!/usr/bin/env python
-"""Run the notebooks headless: the command `mnist-rknn run`, for which nothing need be installed."""
+"""Run the notebooks headless: the command `mnist-rknn run`, wherever it is not installed."""
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, f"{sys.path[0]}/..")  # the project's folder
 
-from mnist_rknn import cli
+from mnist_rknn import cli, command
 
 if __name__ == "__main__":
-    sys.exit(cli.main(command=cli.run, name="scripts/run.py"))
+    sys.exit(command.start(cli.run, name="scripts/run.py"))

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +14,25 @@ import psutil
 from ..errors import PipelineError
 from ..files import read_json, write_json
 from . import runner, steps
+from .runs import MadeWith
 
 
-def run(name: str, overrides: Sequence[str], folder: Path, repeat: int) -> dict[str, Any]:
+def run(made_with: MadeWith, folder: Path, repeat: int) -> dict[str, Any]:
     """Run every step and build the report, `repeat` times.
 
     Args:
-        name: of the recipe, or path of its file.
-        overrides: changes to the recipe, "section.key=value".
+        made_with: the recipe, and changes to it.
         folder: for the results, and `benchmark.json`.
 
     Returns:
         What `benchmark.json` holds: "steps" with the median of the "seconds" and the largest
         "peak_mib" of each; "images_per_second" of every stage on the test images, "images" many.
     """
-    options = ["--recipe", name, "--output", str(folder)]
-    options += [argument for change in overrides for argument in ("--set", change)]
-    commands = {step.name: ["run", step.name, "--force"] for step in steps.select("all")}
-    commands["report"] = ["report"]
-    runs = [
-        {step: measure([*command, *options]) for step, command in commands.items()}
-        for _ in range(repeat)
-    ]
+    options = ["--recipe", made_with.recipe, "--output", str(folder), "--force", "--only"]
+    options += [argument for change in made_with.overrides for argument in ("--set", change)]
+    commands = {step.name: ["run", step.name, *options] for step in steps.select("all")}
+    commands["report"] = ["report", "--run", str(folder)]
+    runs = [{step: measure(command) for step, command in commands.items()} for _ in range(repeat)]
     verify = read_json(folder / "verify.json")
     found = {
         "runs": repeat,

@@ -100,10 +100,12 @@ def made_from(step: Step, recipe: Recipe, folder: Path, known: MadeFrom | None =
     own = recipe.dataset.path if "dataset" in step.settings else None
     return MadeFrom(
         settings=settings_of(step, recipe),
-        data=own_data(PROJECT / Path(own).expanduser(), known and known.data) if own else None,
+        data=own_data(PROJECT / Path(own).expanduser(), known.data if known else None)
+        if own
+        else None,
         notebook=notebook_digest(NOTEBOOKS / f"{step.name}.ipynb"),
         modules={
-            name: code_of(PACKAGE / name, known and known.modules.get(name))
+            name: code_of(PACKAGE / name, known.modules.get(name) if known else None)
             for name in step.modules
         },
         packages={name: installed_version(name) for name in step.packages},
@@ -123,8 +125,9 @@ def code_of(path: Path, known: Code | None = None) -> Code:
         return known
     tree = ast.parse(content)
     for node in ast.walk(tree):
-        documented = isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef))
-        if documented and ast.get_docstring(node, clean=False) is not None:
+        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
+            continue
+        if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
     return Code(bytes=digest, code=hashlib.sha256(ast.dump(tree).encode()).hexdigest())
 

@@ -23,9 +23,9 @@ from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, relative, write_json
 from ..recipe import Recipe
 from . import tries
-from .graph import Graph
+from .graph import Graph, needed
 from .runs import RECIPE, STARTED, MadeWith, made_with, write_recipe
-from .steps import NOTEBOOKS, OUTPUT, Step, select
+from .steps import NOTEBOOKS, OUTPUT, STEPS, Step, select
 
 FAILURE = "failure.json"  # in a run's folder, after a step has failed
 KERNEL = "python3"  # ipykernel's own, of the environment that runs this
@@ -38,8 +38,9 @@ def run_steps(
     made_with: MadeWith,
     assignments: Sequence[str] = (),
     force: bool = False,
+    only: bool = False,
 ) -> list[str]:
-    """Run those of the steps that are not up to date, each as a notebook.
+    """Run those of the steps, and of the steps they need, that are not up to date.
 
     The run's folder gets its own recipe first; the notebooks read nothing else.
 
@@ -47,7 +48,8 @@ def run_steps(
         folder: of the run.
         made_with: where the recipe comes from.
         assignments: other parameters of the notebooks, "NAME=VALUE" with the value in YAML.
-        force: run them even if they are up to date.
+        force: run the wanted steps even if they are up to date.
+        only: run no other steps than the wanted ones.
 
     Returns:
         Names of the steps that ran.
@@ -60,8 +62,9 @@ def run_steps(
     parameters |= _values(assignments)
     write_recipe(folder, recipe, made_with)
     now, ran = Graph(recipe, folder), []
-    for step in wanted:
-        reason = now.stale_reason(step) or ("forced" if force else None)
+    needs = {other.name for step in wanted for other in needed(step)}
+    for step in wanted if only else [step for step in STEPS if step.name in needs]:
+        reason = now.stale_reason(step) or ("forced" if force and step in wanted else None)
         if reason is None:
             continue
         run_tries(step, folder)

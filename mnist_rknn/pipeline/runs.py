@@ -32,7 +32,7 @@ class MadeWith(NamedTuple):
 
 def write_recipe(folder: Path, recipe: Recipe, made_with: MadeWith) -> None:
     """Write a run's own recipe: every key, and what it was made with."""
-    content = {"made_with": made_with._asdict(), **recipes.dump(recipe)}
+    content = {recipes.MADE_WITH: made_with._asdict(), **recipes.dump(recipe)}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
     head = "# What this run was made with, key by key. It is written anew by each run here.\n"
     write_text(folder / RECIPE, head + text)
@@ -51,15 +51,20 @@ def read_recipe(folder: Path) -> Recipe:
     return recipes.load(str(folder / RECIPE))
 
 
+def names() -> list[str]:
+    """Names of the runs in `output/`, sorted."""
+    return sorted(path.parent.name for path in OUTPUT.glob(f"*/{RECIPE}"))
+
+
 def made_with(folder: Path) -> MadeWith | None:
     """Where the recipe of a run came from; None where there is no run yet."""
     if not (folder / RECIPE).is_file():
         return None
     content = recipes.parse_yaml(folder / RECIPE)
     try:
-        return MadeWith(**content["made_with"])
-    except (KeyError, TypeError):
-        return None
+        return MadeWith(**content[recipes.MADE_WITH])
+    except (KeyError, TypeError):  # a recipe that was put there by hand
+        return MadeWith(str(folder / RECIPE), [])
 
 
 def find_run(run: str) -> Path:
@@ -72,8 +77,7 @@ def find_run(run: str) -> Path:
     if not (folder / RECIPE).is_file() and "/" not in run:
         folder = OUTPUT / run
     if not (folder / RECIPE).is_file():
-        there = sorted(path.parent.name for path in OUTPUT.glob(f"*/{RECIPE}"))
-        known = f"; the runs here are {', '.join(there)}" if there else ""
+        known = f"; the runs here are {', '.join(names())}" if names() else ""
         raise PipelineError(
             f"{run} is no finished run: make it with `mnist-rknn run --recipe NAME`{known}"
         )

@@ -5,7 +5,8 @@ from typing import Any
 
 from .. import recipe as recipes
 from ..files import read_json, write_json
-from ..pipeline import runner, steps
+from ..pipeline import runner, runs, steps
+from . import manifest as manifests
 
 # Each is recipe mobilenetv3 with these changes; the default network is in its own run.
 REFERENCES = {
@@ -48,9 +49,11 @@ def measure(name: str, changes: list[str], pictures: int, output: Path) -> dict[
         overrides += ["train.epochs=2", "train.batch_size=10", "calibration.images=20"]
     recipe = recipes.load("mobilenetv3", overrides)
     folder = output / name.replace(",", "").replace(" ", "-").lower()
-    given = runner.parameters("mobilenetv3", overrides, folder)
     with runner.lock(folder, "mnist-rknn costs"):
-        runner.run_steps(steps.select("01-06"), recipe, folder, given)
+        runner.run_steps(
+            steps.select("01-06"), recipe, folder, runs.MadeWith("mobilenetv3", overrides)
+        )
+        manifests.write(recipe, folder)
     manifest = read_json(folder / "manifest.json")
     return {
         "name": name,

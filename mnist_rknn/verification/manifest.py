@@ -6,7 +6,7 @@ from typing import Any
 from .. import recipe as recipes
 from ..conversion import rknn_file
 from ..files import read_json, relative, sha256, write_json
-from ..pipeline import steps
+from ..pipeline import graph, runs, steps
 from ..pipeline.environment import installed_version
 from ..recipe import Recipe
 
@@ -47,7 +47,7 @@ def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
 
 
 def write_verification(
-    run: steps.Run,
+    run: runs.Run,
     stages: dict[str, dict[str, Any]],
     camera: dict[str, dict[str, Any]] | None,
     hard: dict[str, dict[str, dict[str, Any]]] | None,
@@ -99,9 +99,9 @@ def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
     layers = read_json(folder / "layers.json")
     verify = read_json(folder / "verify.json")
     records = {
-        step.name: steps.results(step.name, folder)
+        step.name: runs.results(step.name, folder)
         for step in steps.STEPS
-        if steps.record_file(step, folder).is_file()
+        if graph.record_file(step, folder).is_file()
     }
     return {
         "recipe": recipes.dump(recipe),

@@ -5,10 +5,8 @@ says where it stopped and why, and shows what there is.
 """
 
 import base64
-import contextlib
 import io
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,17 +56,6 @@ def build(recipe: Recipe, folder: Path) -> Path:
         ) from None
     write_text(path, page)
     return path
-
-
-@contextlib.contextmanager
-def of_a_failure(recipe: Recipe, folder: Path) -> Iterator[None]:
-    """If the block's steps stop, write the report as far as results can be read: it says why."""
-    try:
-        yield
-    except PipelineError:
-        with contextlib.suppress(PipelineError):
-            print(f"report: {relative(build(recipe, folder))}")
-        raise
 
 
 def content(recipe: Recipe, folder: Path) -> dict[str, Any]:

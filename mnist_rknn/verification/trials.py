@@ -14,7 +14,7 @@ from .. import recipe as recipes
 from ..conversion import inference
 from ..data import dataset, sources
 from ..files import read_json, write_json
-from ..pipeline import runner, steps
+from ..pipeline import runner, runs, steps
 from ..recipe import Recipe
 from ..redraw.config import HARD_CASES, SIMULATED_CAMERA
 from ..redraw.picture import try_redraw
@@ -63,11 +63,10 @@ def run_trial(name: str, changes: list[str], simulated: int, output: Path) -> di
     recipe = recipes.load(name, changes)
     trial = hashlib.sha256(str(changes).encode()).hexdigest()[:8]
     folder = output / f"{recipe.name}-{trial}"
-    given = runner.parameters(name, changes, folder)
     with runner.lock(folder, "scripts/choices.py"):
-        runner.run_steps(steps.select("01-05"), recipe, folder, given)
+        runner.run_steps(steps.select("01-05"), recipe, folder, runs.MadeWith(name, changes))
     layers = read_json(folder / "layers.json")
-    trained = steps.results("02_train", folder)
+    trained = runs.results("02_train", folder)
     return {
         **accuracies(recipe, folder, simulated),
         "parameters": trained["results"]["parameters"],

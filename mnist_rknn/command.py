@@ -1,0 +1,241 @@
+"""How a command of `mnist-rknn` is declared: what it answers, its options, the exit statuses."""
+
+import contextlib
+import functools
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+import click
+from click.shell_completion import CompletionItem
+
+from .capture import output_to_stderr
+from .errors import PipelineError
+from .files import PROJECT
+
+if TYPE_CHECKING:
+    from .pipeline.runs import MadeWith
+    from .recipe import Recipe
+
+NAME = "mnist-rknn"
+LAYOUT: Any = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
+PATH = click.Path(path_type=Path)
+OK, NO, WRONG, INTERRUPTED = 0, 1, 2, 130
+EXIT_STATUS = {
+    OK: "all is well",
+    NO: "it failed, or the answer is no: the last line says why",
+    WRONG: "the command line is wrong",
+    INTERRUPTED: "interrupted with Ctrl-C: run it again to go on",
+}
+COMPLETION = f'eval "$(_{NAME.replace("-", "_").upper()}_COMPLETE=bash_source {NAME})"'
+
+
+class Answer(NamedTuple):
+    """What a command found."""
+
+    data: Any  # for programs, as JSON
+    text: str = ""  # for people; "" if it was printed on the way
+    ok: bool = True
+    error: str = ""  # why it is not
+
+
+def start(command: click.Command, arguments: Sequence[str] | None = None, name: str = NAME) -> int:
+    """Run a command line, by default the process's own, and return its status of `EXIT_STATUS`.
+
+    Args:
+        name: that the help shows.
+    """
+    status = OK
+    try:
+        _require_own_folder()
+        status = command.main(arguments, name, standalone_mode=False, **LAYOUT) or OK
+        sys.stdout.flush()
+    except PipelineError as error:
+        return _failed(str(error), NO)
+    except click.UsageError as error:
+        path = error.ctx.command_path if error.ctx else name
+        message = error.format_message().rstrip(".")
+        return _failed(f"{message} (see `{path} --help`)", WRONG)
+    except click.Abort as abort:  # click's answer to KeyboardInterrupt
+        remark = str(abort.__cause__ or "") or "run again to go on"
+        return _failed(f"interrupted; {remark}", INTERRUPTED)
+    except BrokenPipeError:  # `... | head` has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return status
+
+
+def _failed(message: str, status: int) -> int:
+    print(f"error: {message}", file=sys.stderr)
+    return status
+
+
+def _require_own_folder() -> None:
+    """Refuse to work in another copy of the project than the one the command was started in."""
+    script = Path(sys.argv[0])
+    environment = script.resolve().parent
+    if script.name == NAME and environment != Path(sys.executable).parent:
+        raise PipelineError(
+            f"this command was set up in {PROJECT} and its folder copied or moved since: "
+            f"run `make setup` in {environment.parents[1]}"
+        )
+
+
+@contextlib.contextmanager
+def locked(folder: Path, what: str, if_interrupted: str = "") -> Iterator[None]:
+    """Lock a run's folder, and say what Ctrl-C leaves there."""
+    from .pipeline import runner
+
+    try:
+        with runner.lock(folder, f"{NAME} {what}"):
+            yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(if_interrupted) from None
+
+
+# --- options that several commands have -----------------------------------------------
+
+
+class Chosen(NamedTuple):
+    """The run that a command is about."""
+
+    recipe: "Recipe"
+    folder: Path
+    made_with: "MadeWith"
+
+
+def _recipe_names(_context: Any, _parameter: Any, begun: str) -> list[CompletionItem]:
+    from . import recipe as recipes
+
+    found = [CompletionItem(name) for name in recipes.names() if name.startswith(begun)]
+    return found or [CompletionItem(begun, type="file")]
+
+
+def _runs(_context: Any, _parameter: Any, begun: str) -> list[CompletionItem]:
+    from .pipeline import runs
+
+    found = [CompletionItem(name) for name in runs.names() if name.startswith(begun)]
+    return found or [CompletionItem(begun, type="dir")]
+
+
+def _step_names(_context: Any, _parameter: Any, begun: str) -> list[str]:
+    from .pipeline import steps
+
+    return [name for name in ("all", *(s.name for s in steps.STEPS)) if name.startswith(begun)]
+
+
+steps_argument = click.argument("steps", default="all", shell_complete=_step_names)
+recipe_option = click.option(
+    "--recipe", default="mnist", metavar="NAME", shell_complete=_recipe_names,
+    help="A recipe of configs/, or the path of a YAML file.  [default: mnist]",
+)  # fmt: skip
+
+
+def output_option(text: str, default: str, metavar: str = "FOLDER") -> Callable:
+    """`--output`, whose default is seen from the project's folder."""
+    text = f"{text}  [default: {default}]"
+    return click.option("--output", type=PATH, metavar=metavar, help=text)
+
+
+def of_a_recipe(command: Callable) -> Callable:
+    """Give a command `--recipe`, `--output` and `--set`, as one argument of type `Chosen`."""
+
+    @recipe_option
+    @output_option("Folder of the run.", "output/<recipe>")
+    @click.option(
+        "--set", "overrides", multiple=True, metavar="KEY=VALUE",
+        help="Change a key of the recipe, such as train.epochs=2. Give it as often as you like.",
+    )  # fmt: skip
+    @click.option("--changes", default="", hidden=True, help="Several in one text, for make.")
+    @functools.wraps(command)
+    def with_recipe(
+        recipe: str, output: Path | None, overrides: tuple, changes: str, **rest: Any
+    ) -> Any:
+        from . import recipe as recipes
+        from .pipeline import runs
+
+        changed = [*recipes.split(changes), *overrides]
+        loaded = recipes.load(recipe, changed)
+        folder = runs.run_folder(loaded, output)
+        return command(Chosen(loaded, folder, runs.MadeWith(recipe, changed)), **rest)
+
+    return with_recipe
+
+
+def of_a_run(command: Callable) -> Callable:
+    """Give a command `--run`, as one argument of type `Chosen`: the folder holds its recipe."""
+
+    @click.option(
+        "--run", "run", default="mnist", metavar="RUN", shell_complete=_runs,
+        help="Folder of a run, or a recipe's name for its last run.  [default: mnist]",
+    )  # fmt: skip
+    @functools.wraps(command)
+    def with_run(run: str, **rest: Any) -> Any:
+        from .pipeline import runs
+
+        folder = runs.find_run(run)
+        made_with = runs.made_with(folder) or runs.MadeWith(run, [])
+        return command(Chosen(runs.read_recipe(folder), folder, made_with), **rest)
+
+    return with_run
+
+
+def answers(command: Callable[..., Answer]) -> Callable[..., int]:
+    """Print the `Answer` of a command, for people or with `--json` for programs."""
+
+    @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON, for programs.")
+    @functools.wraps(command)
+    def printed(*chosen: Any, as_json: bool, **rest: Any) -> int:
+        with output_to_stderr() if as_json else contextlib.nullcontext():
+            answer = command(*chosen, **rest)
+        if as_json:
+            print(json.dumps(answer.data, indent=2, ensure_ascii=False))
+        elif answer.text:
+            print(answer.text)
+        if answer.error:
+            print(f"error: {answer.error}", file=sys.stderr)
+        return OK if answer.ok else NO
+
+    return printed
+
+
+def numbers_option(name: str, text: str) -> Callable:
+    """An option that takes whole numbers, as `--sizes 20,100 --sizes 200`."""
+
+    def read(_context: Any, _parameter: Any, given: tuple[str, ...]) -> list[int]:
+        try:
+            return [int(number) for part in given for number in part.split(",")]
+        except ValueError:
+            raise click.BadParameter("write whole numbers, such as 20,100") from None
+
+    return click.option(name, callback=read, multiple=True, metavar="N,N,...", help=text)
+
+
+# --- the commands ---------------------------------------------------------------------
+
+
+class Headings(click.Group):
+    """Commands in the order they are declared in, under headings."""
+
+    headings: ClassVar[dict[str, list[str]]] = {}
+
+    def under(self, heading: str, name: str) -> Callable[[Callable], click.Command]:
+        """Declare a command."""
+        self.headings.setdefault(heading, []).append(name)
+        return self.command(name)
+
+    def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands into the help."""
+        for heading, names in self.headings.items():
+            with formatter.section(heading):
+                rows = [(name, self.commands[name].get_short_help_str(100)) for name in names]
+                formatter.write_dl(rows)
+
+    def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write what stands below the commands into the help."""
+        with formatter.section("Exit status"):
+            formatter.write_dl([(str(status), meaning) for status, meaning in EXIT_STATUS.items()])
+        with formatter.section("Shell completion, for bash (zsh and fish: put their name there)"):
+            formatter.write_text(COMPLETION)

@@ -1,0 +1,76 @@
+"""What a run comes to when its steps have run: manifest, report, and the last lines."""
+
+import contextlib
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..errors import PipelineError
+from ..files import relative
+from ..pipeline import runs
+from ..pipeline.graph import Graph
+from ..pipeline.steps import STEPS
+from ..recipe import Recipe
+from . import manifest
+
+
+def is_complete(recipe: Recipe, folder: Path) -> bool:
+    """Whether every step on the way to the model is up to date."""
+    now = Graph(recipe, folder)
+    return not any(now.stale_reason(step) for step in STEPS if not step.extra)
+
+
+def conclude(folder: Path, ran: Sequence[str]) -> tuple[dict[str, Any], str]:
+    """Write manifest and report of a run whose way to the model is complete.
+
+    Args:
+        ran: names of the steps that have just run; if none did, what is there stays.
+
+    Returns:
+        For programs: the steps that ran and, of a complete run, the summary; and for people.
+    """
+    recipe = runs.read_recipe(folder)
+    if not is_complete(recipe, folder):
+        return {"ran": list(ran), "summary": None}, "" if ran else "nothing to run: up to date"
+    page = folder / "report.html"
+    if ran or not page.is_file() or not (folder / "manifest.json").is_file():
+        manifest.write(recipe, folder)
+        from . import report  # loads matplotlib, which nobody needs where nothing ran
+
+        report.build(recipe, folder)
+    text = f"report     {relative(page)}\n{manifest.summary(folder)}"
+    return {"ran": list(ran), "summary": manifest.brief(folder)}, text
+
+
+@contextlib.contextmanager
+def of_a_failure(recipe: Recipe, folder: Path) -> Iterator[None]:
+    """If the block's steps stop, write the report as far as results can be read: it says why."""
+    try:
+        yield
+    except PipelineError:
+        from . import report
+
+        with contextlib.suppress(PipelineError):
+            print(f"report: {relative(report.build(recipe, folder))}")
+        raise
+
+
+def beside(finished: Path, tried: Path) -> str:
+    """The results of a finished run and of a try, side by side."""
+    columns = [manifest.brief(folder) for folder in (finished, tried)]
+    rows = [("", "finished run", "this try")]
+    for key, of_finished in columns[0].items():
+        for name, first in _numbers(key, of_finished):
+            second = dict(_numbers(key, columns[1].get(key))).get(name, "")
+            rows.append((name, first, second))
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>12}" for a, b, c in rows)
+
+
+def _numbers(key: str, value: Any) -> list[tuple[str, str]]:
+    """The numbers of a part of the manifest by their names; accuracies in percent."""
+    if isinstance(value, dict):
+        return [row for inner, v in value.items() for row in _numbers(f"{key} {inner}", v)]
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return []
+    return [(key, f"{100 * value:.2f} %" if "accuracy" in key else f"{value:,.6g}")]
