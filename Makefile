@@ -23,7 +23,7 @@ INPUTS := $(STEPS:%=$(OUT)/.inputs/%.json)
 # Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.
-MOVED  := $(shell grep -sqF "$(CURDIR)/$(VENV)/" $(COMMAND) || echo moved)
+MOVED  := $(shell grep -sqF -e "!$(CURDIR)/$(VENV)/" -e " $(CURDIR)/$(VENV)/" $(COMMAND) || echo moved)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:

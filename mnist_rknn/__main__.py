@@ -1,4 +1,4 @@
-"""`python -m mnist_rknn`: the command `mnist-rknn`, for which nothing need be installed."""
+"""`python -m mnist_rknn` is the command `mnist-rknn`, wherever that is not installed."""
 
 import sys
 

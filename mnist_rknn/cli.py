@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from .recipe import Recipe
 
 NAME = "mnist-rknn"
+LAYOUT: Any = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
 PATH = click.Path(path_type=Path)
 OK, NO, WRONG, INTERRUPTED = 0, 1, 2, 130
 EXIT_STATUS = {
@@ -57,7 +58,7 @@ def main(
     status = OK
     try:
         _require_own_folder()
-        status = (command or cli).main(arguments, prog_name=name, standalone_mode=False) or OK
+        status = (command or cli).main(arguments, name, standalone_mode=False, **LAYOUT) or OK
         sys.stdout.flush()
     except PipelineError as error:
         return _failed(str(error), NO)
@@ -222,7 +223,7 @@ class Headings(click.Group):
             formatter.write_text(COMPLETION)
 
 
-@click.group(cls=Headings, invoke_without_command=True, context_settings={"max_content_width": 100})
+@click.group(cls=Headings, invoke_without_command=True)
 @click.version_option(__version__, message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
@@ -567,7 +568,7 @@ def golden(pack: Path, log: Path, runtime: str | None) -> Answer:
 @click.option("--config_path", type=PATH, required=True, help="The recipe file, LZ-*.yaml.")
 @click.option("--model_load_path", type=PATH, required=True, help="The ONNX file.")
 @click.option("--model_save_path", type=PATH, required=True, help="The .rknn file to write.")
-@click.option("--target_platform", default="RV1106", show_default=True)
+@click.option("--target_platform", default="RV1106", help="RV1106, and no other.")
 @answers
 def export(model_save_path: Path, **others: Any) -> Answer:
     """Convert ONNX to .rknn with the maker's recipe files and options.

@@ -4,7 +4,7 @@
 class PipelineError(Exception):
     """Something a user can mend: one line that names the thing and the cure.
 
-    Scripts print the message and exit with status 1; notebooks show it as the last line of
+    The command prints the message and exits with status 1; notebooks show it as the last line of
     the failing cell.
     """
 

@@ -518,7 +518,7 @@ def split(text: str) -> list[str]:
 
 def _is_whole(override: str) -> bool:
     try:
-        _parse(override.partition("=")[2])
+        _parse(override.partition("=")[2].strip())
     except yaml.YAMLError:
         return False
     except (ValueError, RecursionError):  # `_set` says so

@@ -10,9 +10,8 @@ python scripts/benchmark.py --recipe smoke --repeat 3
 """
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, f"{sys.path[0]}/..")  # the project's folder
 
 import click
 

@@ -6,9 +6,8 @@ python scripts/check.py --platform    only what needs no packages; `make setup` 
 """
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, f"{sys.path[0]}/..")  # the project's folder
 
 from mnist_rknn.pipeline import environment
 

@@ -13,7 +13,7 @@ python scripts/choices.py --try "train.epochs=2" --try "train.batch_size=64; tra
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, f"{sys.path[0]}/..")  # the project's folder
 
 import click
 

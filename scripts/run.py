@@ -1,10 +1,9 @@
 #!/usr/bin/env python
-"""Run the notebooks headless: the command `mnist-rknn run`, for which nothing need be installed."""
+"""Run the notebooks headless: the command `mnist-rknn run`, wherever it is not installed."""
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+sys.path.insert(0, f"{sys.path[0]}/..")  # the project's folder
 
 from mnist_rknn import cli
 

@@ -106,9 +106,9 @@ def accuracies(recipe: Recipe, folder: Path, simulated: int) -> dict[str, float]
             )
             for number, digit in enumerate(digits)
         ]
-        legible = [number for number, picture in enumerate(drawn) if picture is not None]
-        images = np.stack([drawn[number] for number in legible])
-        pictures[name] = (images, source.train_classes[digits[legible]])
+        legible = {number: picture for number, picture in enumerate(drawn) if picture is not None}
+        classes = source.train_classes[digits[list(legible)]]
+        pictures[name] = (np.stack(list(legible.values())), classes)
     model = folder / f"{recipe.name}.slim.onnx"
     found = {}
     for name, (images, classes) in pictures.items():
