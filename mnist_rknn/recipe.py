@@ -6,7 +6,6 @@ checks every key and value and answers a mistake with one line.
 """
 
 import re
-from dataclasses import fields
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from .errors import PipelineError
 from .files import PROJECT
-from .redraw.config import RedrawConfig
+from .redraw.config import RedrawConfig, Strengths, moved
 
 CONFIGS = PROJECT / "configs"
 LARGEST = 100_000  # bytes of a recipe's file
@@ -40,7 +39,7 @@ class Samples(Section):
 class Redraw(Section):
     """Digits redrawn as ink on photographed paper, for a model that meets a camera.
 
-    Counts are numbers of pictures. `strengths` changes fields of `redraw.config.RedrawConfig`.
+    Counts are numbers of pictures.
     """
 
     plain: int = Field(50000, ge=0)  # as the data set has them, most with slightly changed writing
@@ -50,39 +49,21 @@ class Redraw(Section):
     validation: int = Field(3000, ge=1)  # redrawn validation digits, beside the plain ones
     test: int = Field(5000, ge=1)  # test digits in the simulated camera's other world
     hard: int = Field(1000, ge=1)  # test digits in each of redraw.config.HARD_CASES
-    strengths: dict[str, Any] = {}
+    strengths: Strengths = Strengths()  # redraw/config.py has their names and limits
 
-    @field_validator("strengths")
+    @field_validator("strengths", mode="before")
     @classmethod
-    def _known_strengths(cls, strengths: dict[str, Any]) -> dict[str, Any]:
-        defaults = {field.name: field.default for field in fields(RedrawConfig)}
-        del defaults["image_size"]  # stands in section image
-        for name, value in strengths.items():
-            if name not in defaults:
-                raise ValueError(f"unknown strength {name}; there are {', '.join(defaults)}")
-            wanted, given = _shape(defaults[name]), _shape(value)
-            if wanted != given:
-                raise ValueError(f"{name} is written like its default, {defaults[name]}")
+    def _in_groups(cls, strengths: Any) -> Any:
+        for name, value in strengths.items() if isinstance(strengths, dict) else ():
+            place = None if isinstance(value, dict) else moved(str(name))
+            if place:
+                here = "dataset.redraw.strengths"
+                raise ValueError(f"{here}.{name}: it is {here}.{place} now")
         return strengths
 
     def config(self, image_size: int) -> RedrawConfig:
-        """Strengths for pictures of `image_size` pixels."""
-        changes = {name: _tuples(value) for name, value in self.strengths.items()}
-        return RedrawConfig(**{**changes, "image_size": image_size})
-
-
-def _shape(value: Any) -> str:
-    """What kind of strength a value is: a number, a range, a name, or a table."""
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return "number"
-    if isinstance(value, (list, tuple)):
-        is_range = len(value) == 2 and all(_shape(v) == "number" for v in value)
-        return "range" if is_range and value[0] <= value[1] else "table"
-    return type(value).__name__
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(v) for v in value) if isinstance(value, list) else value
+        """The training world, for pictures of `image_size` pixels."""
+        return RedrawConfig(image_size=image_size, **dict(self.strengths))
 
 
 class Dataset(Section):

@@ -14,7 +14,6 @@ to `choices.json` in the output folder.
 import argparse
 import hashlib
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
@@ -106,7 +105,7 @@ def accuracies(recipe: recipes.Recipe, folder: Path, simulated: int) -> dict[str
     source = sources.load_source(recipe)
     digits = dataset.split(recipe, source)["val"][:simulated]
     for name, world in {"simulated": SIMULATED_CAMERA, **HARD_CASES}.items():
-        config = replace(world, image_size=recipe.image.width)
+        config = world.changed(image_size=recipe.image.width)
         drawn = [
             try_redraw(
                 source.train_images[digit],

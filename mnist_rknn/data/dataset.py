@@ -12,7 +12,6 @@ import os
 import sys
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -181,8 +180,8 @@ def draw(picture: Picture, recipe: Recipe, source: Source) -> np.ndarray | None:
         digit = jitter(images[picture.index], seed, picture.number, config)
         return fit(digit, height, width)
     if tested:  # the other world, which no strength in the recipe changes
-        config = HARD_CASES.get(picture.kind, SIMULATED_CAMERA)
-        config = replace(config, image_size=width)
+        world = HARD_CASES.get(picture.kind, SIMULATED_CAMERA)
+        config = world.changed(image_size=width)
     else:
         config = settings.config(width)
     digit = None if picture.kind == "drawn" else images[picture.index]

@@ -115,7 +115,9 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "costs": _read(steps.OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
             "manifest": _read(folder / "manifest.json"),
-            "recipe": yaml.safe_dump(recipes.dump(recipe), sort_keys=False, allow_unicode=True),
+            "recipe": yaml.safe_dump(
+                recipes.dump(recipe), sort_keys=False, default_flow_style=None, allow_unicode=True
+            ),
         }
 
 
