@@ -95,12 +95,11 @@ def accuracies(recipe: recipes.Recipe, folder: Path, simulated: int) -> dict[str
         simulated: pictures of the simulated camera, and of each of its hard cases.
     """
     validation = dataset.read_split(folder / "dataset", "val")
-    kinds = np.array([file.name.partition("_")[0] for file in validation.files])
     images = dataset.read_images(validation.files)
     pictures = {
-        name: (images[kinds == kind], validation.classes[kinds == kind])
+        name: (images[chosen], validation.classes[chosen])
         for name, kind in (("mnist", "plain"), ("camera", "camera"))
-        if (kinds == kind).any()
+        if (chosen := validation.kinds == kind).any()
     }
     source = sources.load_source(recipe)
     digits = dataset.split(recipe, source)["val"][:simulated]

@@ -69,7 +69,13 @@ STEPS = (
             *REDRAW,
         ),
         inputs=(),
-        outputs=("dataset/label.txt", "dataset/train.txt", "dataset/val.txt", "dataset/test.txt"),
+        outputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "dataset/train.txt",
+            "dataset/val.txt",
+            "dataset/test.txt",
+        ),
     ),
     Step(
         "02_train",

@@ -127,10 +127,10 @@ def run(
 def _scoring_files(folder: Path, pictures: int) -> dataset.Split:
     """The first validation pictures of each kind (plain, camera), equally many."""
     val = dataset.read_split(folder / "dataset", "val")
-    kinds = np.array([file.name.partition("_")[0] for file in val.files])
-    share = max(1, pictures // len(set(kinds)))
-    chosen = np.sort(np.concatenate([np.flatnonzero(kinds == k)[:share] for k in set(kinds)]))
-    return dataset.Split([val.files[i] for i in chosen], val.classes[chosen])
+    kinds = np.unique(val.kinds)
+    share = max(1, pictures // len(kinds))
+    chosen = [np.flatnonzero(val.kinds == kind)[:share] for kind in kinds]
+    return val.take(np.sort(np.concatenate(chosen)))
 
 
 def _possible(cells: list[Cell], train: dataset.Split) -> list[Cell]:
