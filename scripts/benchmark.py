@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import psutil
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json, write_json
 from mnist_rknn.pipeline import steps
@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=1, help="runs; the median is shown")
     arguments = parser.parse_args()
     try:
-        recipe = recipes.load(arguments.recipe, arguments.set)
+        recipe = recipe_file.load(arguments.recipe, arguments.set)
         folder = steps.run_folder(recipe).with_name(f"{recipe.name}.benchmark")
         commands = {step.name: ["run.py", step.name, "--force"] for step in steps.select("all")} | {
             "report": ["report.py"]

@@ -20,12 +20,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import numpy as np
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.conversion import inference
 from mnist_rknn.data import dataset, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json, write_json
 from mnist_rknn.pipeline import runner, steps
+from mnist_rknn.recipe import Recipe
 from mnist_rknn.redraw.config import HARD_CASES, SIMULATED_CAMERA
 from mnist_rknn.redraw.picture import try_redraw
 
@@ -69,10 +70,10 @@ def _cell(row: dict[str, float], column: str) -> str:
 
 def run_trial(arguments: argparse.Namespace, changes: list[str]) -> dict[str, float]:
     """Train, convert and measure one variation."""
-    recipe = recipes.load(arguments.recipe, changes)
+    recipe = recipe_file.load(arguments.recipe, changes)
     trial = hashlib.sha256(str(changes).encode()).hexdigest()[:8]
     folder = arguments.output / f"{recipe.name}-{trial}"
-    path = str(recipes.find(arguments.recipe).resolve())  # a notebook runs in its own folder
+    path = str(recipe_file.find(arguments.recipe).resolve())  # a notebook runs in its own folder
     parameters = {"recipe": path, "output": str(folder), "overrides": changes}
     with runner.lock(folder, "scripts/choices.py"):
         for step in steps.select("01-05"):
@@ -88,7 +89,7 @@ def run_trial(arguments: argparse.Namespace, changes: list[str]) -> dict[str, fl
     }
 
 
-def accuracies(recipe: recipes.Recipe, folder: Path, simulated: int) -> dict[str, float]:
+def accuracies(recipe: Recipe, folder: Path, simulated: int) -> dict[str, float]:
     """Top-1 in percent on the validation digits, plain and redrawn in both worlds.
 
     Args:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json, write_json
 from mnist_rknn.pipeline import runner, steps
@@ -60,7 +60,7 @@ def measure(name: str, changes: list[str], arguments: argparse.Namespace) -> dic
     if pictures < MEANINGFUL:
         overrides += ["dataset.samples.validation=20", "dataset.samples.test=20"]
         overrides += ["train.epochs=2", "train.batch_size=10", "calibration.images=20"]
-    recipe = recipes.load("mobilenetv3", overrides)
+    recipe = recipe_file.load("mobilenetv3", overrides)
     folder = arguments.output / name.replace(",", "").replace(" ", "-").lower()
     parameters = {"recipe": "mobilenetv3", "output": str(folder), "overrides": overrides}
     with runner.lock(folder, "scripts/costs.py"):

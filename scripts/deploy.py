@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
 from mnist_rknn.pipeline import runner, steps
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--codegen", action="store_true", help="add the demo of rknn.codegen")
     arguments = parser.parse_args()
     try:
-        recipe = recipes.load(arguments.recipe, arguments.set)
+        recipe = recipe_file.load(arguments.recipe, arguments.set)
         folder = steps.run_folder(recipe, arguments.output)
         from mnist_rknn.deployment import deploy
 

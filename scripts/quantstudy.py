@@ -15,7 +15,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
 from mnist_rknn.pipeline import runner, steps
@@ -25,7 +25,7 @@ from mnist_rknn.verification import quantstudy
 def main() -> int:
     arguments = parse()
     try:
-        recipe = recipes.load(arguments.recipe, arguments.set)
+        recipe = recipe_file.load(arguments.recipe, arguments.set)
         folder = steps.run_folder(recipe, arguments.output)
         with runner.lock(folder, "scripts/quantstudy.py"):
             cells = quantstudy.grid(arguments.sizes, arguments.seeds)

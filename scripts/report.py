@@ -10,7 +10,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
 from mnist_rknn.pipeline import steps
@@ -25,7 +25,7 @@ def main() -> int:
     parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     try:
-        recipe = recipes.load(arguments.recipe, arguments.set)
+        recipe = recipe_file.load(arguments.recipe, arguments.set)
         from mnist_rknn.verification import report
 
         path = report.build(recipe, steps.run_folder(recipe, arguments.output))

@@ -15,17 +15,18 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
 from mnist_rknn.pipeline import steps
+from mnist_rknn.recipe import Recipe
 
 
 def main() -> int:
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `run.py --list | head` ends quietly
     arguments = parse()
     try:
-        recipe = recipes.load(arguments.recipe, arguments.set)
+        recipe = recipe_file.load(arguments.recipe, arguments.set)
         folder = steps.run_folder(recipe, arguments.output)
         chosen = steps.select(arguments.steps)
         if arguments.list:
@@ -50,8 +51,8 @@ def main() -> int:
             "overrides": arguments.set,
         }
         parameters |= extra_parameters(arguments.parameter)
-        if recipes.find(arguments.recipe).parent != recipes.CONFIGS:
-            parameters["recipe"] = str(recipes.find(arguments.recipe).resolve())
+        if recipe_file.find(arguments.recipe).parent != recipe_file.CONFIGS:
+            parameters["recipe"] = str(recipe_file.find(arguments.recipe).resolve())
         if arguments.output:
             parameters["output"] = str(folder)
         with runner.lock(folder, f"scripts/run.py {arguments.steps}"):
@@ -70,7 +71,7 @@ def main() -> int:
     return 0
 
 
-def show_report(recipe: recipes.Recipe, folder: Path) -> None:
+def show_report(recipe: Recipe, folder: Path) -> None:
     """Write the report of a run that stopped, as far as its results can be read."""
     from mnist_rknn.verification import report
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, fingerprint, read_json, relative, sha256, write_json
 from ..recipe import Recipe
@@ -239,7 +239,7 @@ def record_file(step: Step, folder: Path) -> Path:
 
 def dependencies(step: Step, recipe: Recipe) -> dict[str, Any]:
     """What the step depends on besides files: parts of the recipe, code, versions."""
-    content = recipes.dump(recipe)
+    content = recipe_file.dump(recipe)
     settings = {}
     for key in step.settings:
         value: Any = content
@@ -363,7 +363,7 @@ class Run:
         overrides: list[str] | tuple[str, ...] = (),
     ):
         self.step = find(step)
-        self.recipe = recipes.load(recipe, overrides)
+        self.recipe = recipe_file.load(recipe, overrides)
         self.folder = run_folder(self.recipe, output)
         for source in expand(self.step.inputs, self.recipe, self.folder):
             if not source.exists():

@@ -18,8 +18,7 @@ import yaml
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from .. import plots
-from .. import recipe as recipes
+from .. import plots, recipe_file
 from ..conversion import calibration, rknn_file
 from ..data import dataset
 from ..errors import PipelineError
@@ -116,7 +115,10 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "albums": _albums(folder),
             "manifest": _read(folder / "manifest.json"),
             "recipe": yaml.safe_dump(
-                recipes.dump(recipe), sort_keys=False, default_flow_style=None, allow_unicode=True
+                recipe_file.dump(recipe),
+                sort_keys=False,
+                default_flow_style=None,
+                allow_unicode=True,
             ),
         }
 

@@ -7,7 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.data import dataset, pictures, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
@@ -16,11 +16,11 @@ from mnist_rknn.verification import golden, quantstudy
 
 @pytest.fixture(scope="module")
 def source(mnist_folder):
-    return sources.load_source(recipe.load("mnist"))
+    return sources.load_source(recipe_file.load("mnist"))
 
 
 def test_splits_are_disjoint_and_complete(source):
-    indices = dataset.split(recipe.load("mnist"), source)
+    indices = dataset.split(recipe_file.load("mnist"), source)
     train, validation = set(indices["train"]), set(indices["val"])
     assert not train & validation
     assert train | validation == set(range(60000))
@@ -29,7 +29,8 @@ def test_splits_are_disjoint_and_complete(source):
 
 def test_same_seed_same_split_other_seed_other_split(source):
     first, again, other = (
-        dataset.split(recipe.load("mnist", [f"seed={seed}"]), source)["val"] for seed in (1, 1, 2)
+        dataset.split(recipe_file.load("mnist", [f"seed={seed}"]), source)["val"]
+        for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
     assert not np.array_equal(first, other)
@@ -37,7 +38,7 @@ def test_same_seed_same_split_other_seed_other_split(source):
 
 @pytest.mark.parametrize("count", [7, 3000, 10_000, 12_000])
 def test_redrawn_test_digits_come_evenly_from_all(source, count):
-    chosen = recipe.load("mnist", [f"dataset.redraw.test={count}"])
+    chosen = recipe_file.load("mnist", [f"dataset.redraw.test={count}"])
     pictures = dataset.plan(chosen, source, dataset.split(chosen, source))
     digits = np.array([p.index for p in pictures if p.kind == "simulated"])
     assert len(digits) == count and len(set(digits)) == min(count, 10_000)
@@ -46,15 +47,15 @@ def test_redrawn_test_digits_come_evenly_from_all(source, count):
 
 
 def test_sample_limits_keep_validation_apart(source):
-    small = dataset.split(recipe.load("smoke"), source)
-    whole = dataset.split(recipe.load("mnist"), source)
+    small = dataset.split(recipe_file.load("smoke"), source)
+    whole = dataset.split(recipe_file.load("mnist"), source)
     assert set(small["train"]) <= set(whole["train"])
     assert set(small["val"]) <= set(whole["val"])
 
 
 def test_validation_larger_than_the_data_is_refused(source):
     with pytest.raises(PipelineError, match="leaves no image to train on"):
-        dataset.split(recipe.load("mnist", ["dataset.validation=60000"]), source)
+        dataset.split(recipe_file.load("mnist", ["dataset.validation=60000"]), source)
 
 
 def test_written_test_images_are_not_among_the_training_images(tiny_run):
@@ -100,7 +101,7 @@ def test_missing_table_names_the_step(tmp_path):
 def written(source, tmp_path_factory):
     """A small redrawn data set: its recipe, the plan of its pictures, and its folder."""
     counts = "plain: 30, untouched: 10, camera: 20, drawn: 10, validation: 8, test: 8, hard: 2"
-    chosen = recipe.load(
+    chosen = recipe_file.load(
         "smoke", ["dataset.samples={train: 100, validation: 8, test: 8}",
                   f"dataset.redraw={{{counts}}}"]
     )  # fmt: skip

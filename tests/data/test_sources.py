@@ -18,13 +18,13 @@ from support.own_sets import (
     save,
 )
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.data import dataset, layouts, mnist, sources
 from mnist_rknn.errors import PipelineError
 
 
 def own(kind, path, *changes):
-    return recipe.load(
+    return recipe_file.load(
         "mnist_plain",
         [f"dataset.kind={kind}", f"dataset.path='{path}'", "dataset.validation=0.2",
          "calibration.images=20", *changes],
@@ -340,7 +340,7 @@ def test_redrawing_clothes_as_digits_is_refused(tmp_path):
 )
 def test_recipe_keys_that_do_not_fit_the_kind_are_refused(changes, expected):
     with pytest.raises(PipelineError, match=expected):
-        recipe.load("mnist_plain", changes)
+        recipe_file.load("mnist_plain", changes)
 
 
 # --- scale, and what depends on the data ----------------------------------------------
@@ -373,7 +373,7 @@ def test_changed_pictures_make_the_data_step_stale(tmp_path):
 
 def test_mnist_is_split_as_ever(mnist_folder):
     """Its published figures hold for this split: the head of one permutation is validation."""
-    wanted = recipe.load("mnist")
+    wanted = recipe_file.load("mnist")
     source = sources.load_source(wanted)
     order = np.random.default_rng(wanted.seed).permutation(60_000)
     split = dataset.split(wanted, source)

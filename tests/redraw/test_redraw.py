@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from support.runs import TINY, last_line, run_script, settings
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.data import dataset, sources
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.recipe import Recipe
 from mnist_rknn.redraw import skeletons
 from mnist_rknn.redraw.config import (
     CLEAN,
@@ -34,7 +35,7 @@ CONFIG = RedrawConfig()
 
 @pytest.fixture(scope="module")
 def digits(mnist_folder):
-    return sources.load_source(recipe.load("mnist"))
+    return sources.load_source(recipe_file.load("mnist"))
 
 
 def test_same_seed_and_index_give_the_same_bytes_in_any_order(digits):
@@ -60,7 +61,7 @@ def test_same_seed_and_index_give_the_same_bytes_in_any_order(digits):
 def test_written_data_set_is_the_same_with_one_process_and_with_several(
     mnist_folder, digits, tmp_path, monkeypatch
 ):
-    run = recipe.load("smoke", TINY)
+    run = recipe_file.load("smoke", TINY)
     indices = dataset.split(run, digits)
     indices = {name: chosen[:40] for name, chosen in indices.items()}
     small = run.dataset.redraw.model_copy(
@@ -223,7 +224,7 @@ def test_legibility_counts_the_edge_of_a_shadow_as_no_clutter():
 )
 def test_impossible_redrawing_is_refused(override, expected):
     with pytest.raises(PipelineError, match=expected):
-        recipe.load("mnist", [override])
+        recipe_file.load("mnist", [override])
 
 
 HERE = "dataset.redraw.strengths"
@@ -260,17 +261,19 @@ HERE = "dataset.redraw.strengths"
 )
 def test_impossible_strength_names_key_and_cure(strength, value, expected):
     with pytest.raises(PipelineError) as error:
-        recipe.load("mnist", [f"{HERE}.{strength}={value}"])
+        recipe_file.load("mnist", [f"{HERE}.{strength}={value}"])
     message = str(error.value)
     assert f"{HERE}.{strength}" in message and expected in message
     assert "\n" not in message
 
 
 def test_a_strength_of_the_recipe_reaches_the_drawing_and_leaves_the_others():
-    run = recipe.load("mnist", [f"{HERE}.camera.noise=[0.3, 0.4]", f"{HERE}.pen.kinds={{own: 1}}"])
+    run = recipe_file.load(
+        "mnist", [f"{HERE}.camera.noise=[0.3, 0.4]", f"{HERE}.pen.kinds={{own: 1}}"]
+    )
     wanted = CONFIG.changed(camera={"noise": (0.3, 0.4)}, pen={"kinds": {"own": 1.0}})
     assert run.dataset.redraw.config(48) == wanted
-    assert recipe.Recipe.model_validate(recipe.dump(run)) == run
+    assert Recipe.model_validate(recipe_file.dump(run)) == run
 
 
 def test_every_paper_and_every_pen_that_a_recipe_may_name_can_be_drawn(digits):

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from support.runs import command
 
 from mnist_rknn import __main__ as commands
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.conversion import rknn_file
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.recipe import Recipe
 from mnist_rknn.verification import comparison
 
 MEMORY = 64 << 20  # bytes that reading one small file may take at most
@@ -181,10 +182,10 @@ def test_file_larger_than_the_module_is_not_read(tmp_path):
 def test_recipe_loader_survives_arbitrary_bytes(tmp_path, content):
     path = tmp_path / "any.yaml"
     path.write_bytes(content)
-    survives(path, lambda path: recipe.load(str(path)))
+    survives(path, lambda path: recipe_file.load(str(path)))
 
 
-SECTIONS = sorted(set(recipe.Recipe.model_fields) - {"name", "description", "seed"})
+SECTIONS = sorted(set(Recipe.model_fields) - {"name", "description", "seed"})
 
 
 @QUICK
@@ -194,11 +195,11 @@ SECTIONS = sorted(set(recipe.Recipe.model_fields) - {"name", "description", "see
     value=JSON,
 )
 def test_recipe_loader_survives_any_value_anywhere(tmp_path, section, key, value):
-    content = yaml.safe_load((recipe.CONFIGS / "mnist.yaml").read_text())
+    content = yaml.safe_load((recipe_file.CONFIGS / "mnist.yaml").read_text())
     content.setdefault(section, {})[key] = value
     path = tmp_path / "mutated.yaml"
     path.write_text(yaml.safe_dump(content, allow_unicode=True))
-    survives(path, lambda path: recipe.load(str(path)))
+    survives(path, lambda path: recipe_file.load(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +215,7 @@ def test_recipe_that_grows_or_nests_without_end(tmp_path, text, expected):
     path = tmp_path / "bomb.yaml"
     path.write_text(text)
     with pytest.raises(PipelineError, match=expected):
-        recipe.load(str(path))
+        recipe_file.load(str(path))
 
 
 # --- compare --------------------------------------------------------------------------
