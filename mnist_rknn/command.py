@@ -107,9 +107,9 @@ class Chosen(NamedTuple):
 
 
 def _recipe_names(_context: Any, _parameter: Any, begun: str) -> list[CompletionItem]:
-    from . import recipe as recipes
+    from . import recipe_file
 
-    found = [CompletionItem(name) for name in recipes.names() if name.startswith(begun)]
+    found = [CompletionItem(name) for name in recipe_file.names() if name.startswith(begun)]
     return found or [CompletionItem(begun, type="file")]
 
 
@@ -153,11 +153,11 @@ def of_a_recipe(command: Callable) -> Callable:
     def with_recipe(
         recipe: str, output: Path | None, overrides: tuple, changes: str, **rest: Any
     ) -> Any:
-        from . import recipe as recipes
+        from . import recipe_file
         from .pipeline import runs
 
-        changed = [*recipes.split(changes), *overrides]
-        loaded = recipes.load(recipe, changed)
+        changed = [*recipe_file.split(changes), *overrides]
+        loaded = recipe_file.load(recipe, changed)
         folder = runs.run_folder(loaded, output)
         return command(Chosen(loaded, folder, runs.MadeWith(recipe, changed)), **rest)
 

@@ -15,7 +15,7 @@ import pytest
 from support.runs import COMMAND, PROJECT, TINY, last_line, run_command, run_script, settings
 
 import mnist_rknn
-from mnist_rknn import cli, recipe
+from mnist_rknn import cli, recipe, recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.pipeline import environment, steps
 from mnist_rknn.pipeline.environment import Check
@@ -264,7 +264,7 @@ def test_commands_steps_and_recipes_are_completed():
     ],
 )  # fmt: skip
 def test_changes_in_one_text_are_told_apart(text, changes):
-    assert recipe.split(text) == changes
+    assert recipe_file.split(text) == changes
 
 
 def make(*arguments: str) -> subprocess.CompletedProcess:

@@ -3,13 +3,13 @@
 import pytest
 from support.runs import last_line, run_command
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 
 
-@pytest.mark.parametrize("name", recipe.names())
+@pytest.mark.parametrize("name", recipe_file.names())
 def test_shipped_recipes_load(name):
-    assert recipe.load(name).name == name
+    assert recipe_file.load(name).name == name
 
 
 IMPOSSIBLE = {
@@ -49,7 +49,7 @@ IMPOSSIBLE = {
 @pytest.mark.parametrize("override", IMPOSSIBLE)
 def test_impossible_value_names_key_and_cure(override):
     with pytest.raises(PipelineError) as error:
-        recipe.load("mnist", [override])
+        recipe_file.load("mnist", [override])
     message = str(error.value)
     assert "\n" not in message
     assert override.split("=")[0] in message
@@ -61,7 +61,7 @@ def test_impossible_value_names_key_and_cure(override):
 )
 def test_unknown_key_lists_the_known_ones(key):
     with pytest.raises(PipelineError, match=f"unknown key {key}: the keys here are "):
-        recipe.load("mnist", [f"{key}=1"])
+        recipe_file.load("mnist", [f"{key}=1"])
 
 
 @pytest.mark.parametrize(
@@ -69,26 +69,28 @@ def test_unknown_key_lists_the_known_ones(key):
 )
 def test_malformed_override_is_named(override):
     with pytest.raises(PipelineError) as error:
-        recipe.load("mnist", [override])
+        recipe_file.load("mnist", [override])
     assert "\n" not in str(error.value)
     assert "override" in str(error.value)
 
 
 def test_override_replaces_one_key():
-    changed = recipe.load("mnist", ["train.learning_rate=1e-3", "rknn.quantized_algorithm=mmse"])
+    changed = recipe_file.load(
+        "mnist", ["train.learning_rate=1e-3", "rknn.quantized_algorithm=mmse"]
+    )
     assert changed.train.learning_rate == 0.001
     assert changed.rknn.quantized_algorithm == "mmse"
-    assert changed.train.epochs == recipe.load("mnist").train.epochs
+    assert changed.train.epochs == recipe_file.load("mnist").train.epochs
 
 
 def test_more_calibration_than_training_images_is_refused():
     with pytest.raises(PipelineError, match=r"calibration\.images: 100 is more than"):
-        recipe.load("smoke", ["dataset.samples.train=50"])
+        recipe_file.load("smoke", ["dataset.samples.train=50"])
 
 
 def test_unknown_recipe_lists_the_shipped_ones():
     with pytest.raises(PipelineError, match=r"choose one of .*mnist"):
-        recipe.load("nosuch")
+        recipe_file.load("nosuch")
 
 
 @pytest.mark.parametrize("content", ["", "[1, 2]", "a: [", "\x00\x01", "train: 3\nseed: x"])
@@ -96,7 +98,7 @@ def test_broken_recipe_file_is_one_line(tmp_path, content):
     path = tmp_path / "broken.yaml"
     path.write_bytes(content.encode())
     with pytest.raises(PipelineError) as error:
-        recipe.load(str(path))
+        recipe_file.load(str(path))
     assert "broken.yaml" in str(error.value) and "\n" not in str(error.value)
 
 

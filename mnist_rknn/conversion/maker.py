@@ -18,7 +18,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ..data import pictures
 from ..errors import PipelineError
 from ..files import relative, replacing, write_text
-from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe, parse_yaml
+from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
+from ..recipe_file import parse_yaml
 from . import calibration, onnx_graph, preflight, rknn_file, rknn_toolkit
 
 LIST_CURE = "write one picture file a line into it"

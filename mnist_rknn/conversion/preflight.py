@@ -99,7 +99,7 @@ def check_calibration(listed: Path, recipe: Recipe, data: Path) -> dict[str, str
 
     Args:
         listed: the list, one path a line.
-        data: folder of the data set, with `label.txt`, `train.txt` and the other splits.
+        data: folder of the data set, with its table and `label.txt`.
 
     Returns:
         SHA-256 of each file, by file name, in the order of the list.

@@ -1,20 +1,24 @@
-"""The pictures of a run: split, fitted to the network's input, written in PaddleX layout.
+"""The pictures of a run: split, fitted to the network's input, written with a table of them.
 
-The layout is PaddleX's for image classification: `label.txt` with "index name" a line,
-`train.txt`, `val.txt` and `test.txt` with "file label" a line, and the pictures. Validation is
-split off the data set's training images unless it brings its own; `test.txt` holds its test
-images: no choice in a run is made on them. A recipe that redraws has two more lists of them:
-`camera.txt`, test digits in front of a simulated camera, and `hard.txt`, its hard cases.
+`pictures.csv` has a line for each, with the columns of `COLUMNS`; every later step reads it. From
+it follow the lists of PaddleX's layout for image classification: `label.txt` with "index name" a
+line, and `train.txt`, `val.txt` and so on with "file index" a line.
+
+Validation is split off the data set's training images unless it brings its own. The split "test"
+holds its test images: no choice in a run is made on them. A recipe that redraws has two more of
+them: "camera", test digits in front of a simulated camera, and "hard", its hard cases.
 """
 
+import csv
+import hashlib
 import multiprocessing
 import os
 import sys
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple, TextIO
 
 import cv2
 import numpy as np
@@ -23,21 +27,44 @@ from tqdm import tqdm
 from ..errors import PipelineError
 from ..files import relative, replacing_folder
 from ..recipe import Recipe, Redraw
-from ..redraw.config import HARD_CASES, SIMULATED_CAMERA
 from ..redraw.picture import jitter, try_redraw
+from ..redraw.worlds import HARD_CASES, SIMULATED_CAMERA
 from . import sources
 from .layouts import named
 from .pictures import fit
 from .sources import Source
 
 SPLITS = ("train", "val", "test")
+TABLE = "pictures.csv"
+COLUMNS = (
+    "file",  # in the data set's folder
+    "label",  # name of the class
+    "split",
+    "kind",  # see `Picture`
+    "origin",  # what it was made from: a picture of the source; nothing for a drawn one
+    "digest",  # BLAKE2b of the file, 8 bytes in hex
+    "x", "y", "width", "height",  # of the digit in pixels; empty where the picture is the digit
+)  # fmt: skip
 
 
 class Split(NamedTuple):
-    """One written split: its files and their classes, in the order of its list."""
+    """The pictures of one split, in the order of the table."""
 
     files: list[Path]
     classes: np.ndarray  # int64 [N]
+    kinds: np.ndarray  # str [N]
+    origins: list[str]
+    digests: list[str]
+
+    def take(self, chosen: Sequence[int] | np.ndarray) -> "Split":
+        """Those with these indices, in this order."""
+        return Split(
+            [self.files[i] for i in chosen],
+            self.classes[chosen],
+            self.kinds[chosen],
+            [self.origins[i] for i in chosen],
+            [self.digests[i] for i in chosen],
+        )
 
 
 def split(recipe: Recipe, source: Source) -> dict[str, np.ndarray]:
@@ -110,8 +137,13 @@ class Picture(NamedTuple):
     split: str
     kind: str  # plain, jittered, camera, drawn, simulated, or one of HARD_CASES
     number: int  # among its kind in the split
-    index: int  # of the digit it is made from; for drawn ones, the number again
+    index: int  # of the picture it is made from; for drawn ones, the label again
     label: int
+
+    @property
+    def tested(self) -> bool:
+        """Whether it is made from a test image."""
+        return self.split in ("test", "camera", "hard")
 
     @property
     def file(self) -> str:
@@ -169,8 +201,7 @@ SEED_OFFSETS = {
 def draw(picture: Picture, recipe: Recipe, source: Source) -> np.ndarray | None:
     """The picture, uint8 [H, W, 3] in RGB order; None if no legible one came out."""
     height, width = recipe.image.height, recipe.image.width
-    tested = picture.split in ("test", "camera", "hard")
-    images = source.test_images if tested else source.train_images
+    images = source.test_images if picture.tested else source.train_images
     if picture.kind == "plain":
         return fit(images[picture.index], height, width)
     assert isinstance(images, np.ndarray)  # redrawn: MNIST, which is in memory
@@ -180,9 +211,9 @@ def draw(picture: Picture, recipe: Recipe, source: Source) -> np.ndarray | None:
         config = settings.config(width)
         digit = jitter(images[picture.index], seed, picture.number, config)
         return fit(digit, height, width)
-    if tested:  # the other world, which no strength in the recipe changes
-        config = HARD_CASES.get(picture.kind, SIMULATED_CAMERA)
-        config = replace(config, image_size=width)
+    if picture.tested:  # the other world, which no strength in the recipe changes
+        world = HARD_CASES.get(picture.kind, SIMULATED_CAMERA)
+        config = world.changed(image_size=width)
     else:
         config = settings.config(width)
     digit = None if picture.kind == "drawn" else images[picture.index]
@@ -196,12 +227,10 @@ def write(folder: Path, recipe: Recipe, source: Source, indices: dict[str, np.nd
     """
     pictures = plan(recipe, source, indices)
     with replacing_folder(folder) as partial:
-        lines = [f"{index} {name}" for index, name in enumerate(source.labels)]
-        (partial / "label.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
         for split_name in {picture.split for picture in pictures}:
             (partial / "images" / split_name).mkdir(parents=True)
         chunks = [pictures[start : start + 500] for start in range(0, len(pictures), 500)]
-        rows: dict[str, list[str]] = {}
+        rows: list[dict[str, str]] = []
         with (
             ProcessPoolExecutor(
                 os.cpu_count(),
@@ -214,10 +243,41 @@ def write(folder: Path, recipe: Recipe, source: Source, indices: dict[str, np.nd
         ):
             for chunk, made in zip(chunks, pool.map(_write_pictures, chunks), strict=True):
                 bar.update(len(chunk))
-                for picture in made:
-                    rows.setdefault(picture.split, []).append(f"{picture.file} {picture.label}\n")
-        for split_name, lines in rows.items():
-            (partial / f"{split_name}.txt").write_text("".join(lines), encoding="utf-8")
+                rows += [_row(picture, digest, source) for picture, digest in made]
+        with _opened(partial / TABLE, "w") as table:
+            writer = csv.DictWriter(table, COLUMNS)
+            writer.writeheader()
+            writer.writerows(rows)
+        _write_lists(partial, source.labels)
+
+
+def _opened(table: Path, mode: Literal["r", "w"]) -> TextIO:
+    # A file name of the user's may be of no encoding at all.
+    return table.open(mode, encoding="utf-8", errors="surrogateescape", newline="")
+
+
+def _row(picture: Picture, digest: str, source: Source) -> dict[str, str]:
+    """Line of the table."""
+    origins = source.test_origins if picture.tested else source.train_origins
+    return {
+        "file": picture.file,
+        "label": source.labels[picture.label],
+        "split": picture.split,
+        "kind": picture.kind,
+        "origin": "" if picture.kind == "drawn" else origins[picture.index],
+        "digest": digest,
+    }
+
+
+def _write_lists(folder: Path, labels: list[str]) -> None:
+    """PaddleX's lists of a data set that has its table."""
+    names = "".join(f"{index} {name}\n" for index, name in enumerate(labels))
+    (folder / "label.txt").write_text(names, encoding="utf-8")
+    lines: dict[str, list[str]] = defaultdict(list)
+    for row in _rows(folder):
+        lines[row["split"]].append(f"{row['file']} {labels.index(row['label'])}\n")
+    for split_name, listed in lines.items():
+        (folder / f"{split_name}.txt").write_text("".join(listed), encoding="utf-8")
 
 
 _drawing: tuple[Recipe, Source, Path]
@@ -229,28 +289,30 @@ def _start_drawing(recipe: Recipe, source: Source, folder: Path) -> None:
     _drawing = recipe, source, folder
 
 
-def _write_pictures(pictures: list[Picture]) -> list[Picture]:
-    """Draw and write pictures in a worker; those that came out are returned."""
+def _write_pictures(pictures: list[Picture]) -> list[tuple[Picture, str]]:
+    """Draw and write pictures in a worker; those that came out, and their files' digests."""
     recipe, source, folder = _drawing
     made = []
     for picture in pictures:
         image = draw(picture, recipe, source)
         if image is not None:
-            write_image(folder / picture.file, image)
-            made.append(picture)
+            content = write_image(folder / picture.file, image)
+            made.append((picture, hashlib.blake2b(content, digest_size=8).hexdigest()))
     return made
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
-    """Write uint8 [h, w, 3] in RGB order as BMP; OpenCV's own order is BGR.
+def write_image(path: Path, image: np.ndarray) -> bytes:
+    """Write uint8 [h, w, 3] in RGB order as BMP, and return the file's bytes.
 
     A picture this small takes a third of a millisecond to pack as PNG and a seventh to unpack,
     every time it is read. BMP takes a fiftieth of that, and twice the space.
     """
-    ok, content = cv2.imencode(".bmp", image[:, :, ::-1])
+    ok, packed = cv2.imencode(".bmp", image[:, :, ::-1])  # OpenCV's own order is BGR
     if not ok:
         raise PipelineError(f"OpenCV could not encode {relative(path)}")
-    path.write_bytes(content.tobytes())
+    content = packed.tobytes()
+    path.write_bytes(content)
+    return content
 
 
 def read_images(files: Iterable[Path]) -> np.ndarray:
@@ -273,13 +335,58 @@ def read_images(files: Iterable[Path]) -> np.ndarray:
     return np.stack(images)
 
 
-def read_split(folder: Path, name: str) -> Split:
-    """Files and classes of the list `<name>.txt` in a data set folder."""
-    path = folder / f"{name}.txt"
+def _rows(folder: Path) -> Iterator[dict[str, str]]:
+    """Lines of a data set's table.
+
+    Raises:
+        PipelineError: it is missing, or not one of ours.
+    """
+    path = folder / TABLE
     if not path.is_file():
         raise PipelineError(f"{relative(path)} is missing: run 01_data first")
-    rows = [line.rsplit(" ", 1) for line in path.read_text(encoding="utf-8").splitlines()]
-    return Split([folder / file for file, _ in rows], np.array([int(c) for _, c in rows]))
+    with _opened(path, "r") as table:
+        lines = csv.reader(table)
+        if tuple(next(lines, ())) != COLUMNS:
+            raise PipelineError(f"{relative(path)} has other columns: run 01_data again")
+        for line in lines:
+            if len(line) != len(COLUMNS):
+                raise PipelineError(f"{relative(path)} is damaged: run 01_data again")
+            yield dict(zip(COLUMNS, line, strict=True))
+
+
+def read_pictures(folder: Path) -> dict[str, Split]:
+    """The pictures of a data set's folder by split, as its table has them.
+
+    Raises:
+        PipelineError: there is no table, or it is not one of ours.
+    """
+    splits: dict[str, list[dict[str, str]]] = defaultdict(list)
+    for row in _rows(folder):
+        splits[row["split"]].append(row)
+    return {name: _split(folder, rows) for name, rows in splits.items()}
+
+
+def read_split(folder: Path, name: str) -> Split:
+    """The pictures of one split; raises as `read_pictures`, and if there are none."""
+    rows = [row for row in _rows(folder) if row["split"] == name]
+    if not rows:
+        raise PipelineError(f"{relative(folder / TABLE)} has no split {name}: run 01_data again")
+    return _split(folder, rows)
+
+
+def _split(folder: Path, rows: list[dict[str, str]]) -> Split:
+    index = {label: number for number, label in enumerate(read_labels(folder))}
+    if unknown := {row["label"] for row in rows} - set(index):
+        raise PipelineError(
+            f"{relative(folder / TABLE)}: {named(unknown)} is no class of label.txt: run 01_data"
+        )
+    return Split(
+        [folder / row["file"] for row in rows],
+        np.array([index[row["label"]] for row in rows]),
+        np.array([row["kind"] for row in rows]),
+        [row["origin"] for row in rows],
+        [row["digest"] for row in rows],
+    )
 
 
 def read_labels(folder: Path) -> list[str]:

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import recipe
+from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, relative, replacing
+from ..recipe import FEWEST_CALIBRATION_IMAGES, is_name
 from . import layouts, pictures, sources
 from .layouts import Listing, named
 
@@ -86,7 +87,7 @@ def _as_in_recipe(path: str) -> str:
 
 def _fewest_to_train(classes: int) -> int:
     """Training pictures a class that calibration needs: 20 in all, and two of each."""
-    return max(2, math.ceil(recipe.FEWEST_CALIBRATION_IMAGES / max(1, classes)))
+    return max(2, math.ceil(FEWEST_CALIBRATION_IMAGES / max(1, classes)))
 
 
 def _counts(listing: Listing, kept: np.ndarray) -> dict[str, np.ndarray]:
@@ -146,8 +147,8 @@ def new_recipe_file(name: str) -> Path:
     Raises:
         PipelineError: the name cannot be a recipe's, or is one's already.
     """
-    path = recipe.CONFIGS / f"{name}.yaml"
-    if not recipe.is_name(name):
+    path = recipe_file.CONFIGS / f"{name}.yaml"
+    if not is_name(name):
         raise PipelineError(f"--into {name!r}: use letters, digits, '_', '-' and '.'")
     if path.exists():
         raise PipelineError(
@@ -167,7 +168,7 @@ def write_recipe(found: Found, path: Path) -> None:
         raise PipelineError(f"no recipe is written: {found.problems[0]}{more}")
     with replacing(path) as temporary:
         temporary.write_text(_aligned(TEMPLATE.format(**_values(found))), encoding="utf-8")
-        recipe.load(str(temporary), [f"name={path.stem}"])
+        recipe_file.load(str(temporary), [f"name={path.stem}"])
 
 
 def _aligned(text: str) -> str:

@@ -47,6 +47,8 @@ class Source(NamedTuple):
     train_classes: np.ndarray  # integer [N]
     test_images: np.ndarray | PictureFiles
     test_classes: np.ndarray
+    train_origins: list[str]  # a picture's number in the set, or its file in the set's folder
+    test_origins: list[str]
     validation: np.ndarray | None = None  # which training images are for that, if the set says
     notes: tuple[str, ...] = ()  # what its owner should know, a sentence each
 
@@ -82,7 +84,9 @@ def load_source(recipe: Recipe) -> Source:
     """
     folder = source_folder(recipe)
     if recipe.dataset.kind == "mnist":
-        return Source(mnist.LABELS, *mnist.load(folder))
+        data = mnist.load(folder)
+        origins = (_numbered("train", data.train_labels), _numbered("test", data.test_labels))
+        return Source(mnist.LABELS, *data, *origins)
     _, place = layouts.locate(folder, recipe.dataset.kind)
     if recipe.dataset.kind == "idx":
         return _from_arrays(recipe, place)
@@ -110,6 +114,11 @@ def hold_out(classes: np.ndarray, part: int | float) -> np.ndarray:
 # --- sets in MNIST's format -----------------------------------------------------------
 
 
+def _numbered(split: str, classes: np.ndarray) -> list[str]:
+    """What pictures without a file of their own are called."""
+    return [f"{split} image {number}" for number in range(len(classes))]
+
+
 def _from_arrays(recipe: Recipe, folder: Path) -> Source:
     listing, images = idx_listing(folder, recipe.dataset.labels)
     labels = listing.labels
@@ -122,12 +131,15 @@ def _from_arrays(recipe: Recipe, folder: Path) -> Source:
     kept, listing = clean(listing, [pictures.look(image, size) for image in images])
     trained = np.array(listing.splits) == "train"
     classes = np.array(listing.classes)
+    origins = np.array([file.name for file in listing.files])
     return Source(
         labels,
         images[kept[trained]],
         classes[trained],
         images[kept[~trained]],
         classes[~trained],
+        origins[trained].tolist(),
+        origins[~trained].tolist(),
         notes=tuple(listing.notes),
     )
 
@@ -148,8 +160,9 @@ def idx_listing(folder: Path, labels: list[str] | None) -> tuple[Listing, np.nda
             "no training image has"
         )
     for split, classes in (("train", data.train_labels), ("test", data.test_labels)):
-        for number, label in enumerate(np.searchsorted(present, classes).tolist()):
-            listing.add(folder / f"{split} image {number}", label, split)
+        indices = np.searchsorted(present, classes).tolist()
+        for name, label in zip(_numbered(split, classes), indices, strict=True):
+            listing.add(folder / name, label, split)
     return listing, np.concatenate([data.train_images, data.test_images])
 
 
@@ -191,12 +204,15 @@ def _from_files(recipe: Recipe, listing: Listing) -> Source:
     validation = np.flatnonzero(splits[train] == "val")
     if not len(validation):
         notes.append("validation images are held out of the training images (dataset.validation)")
+    origins = [file.relative_to(listing.folder).as_posix() for file in listing.files]
     return Source(
         listing.labels,
         PictureFiles([listing.files[index] for index in train]),
         classes[train],
         PictureFiles([listing.files[index] for index in test]),
         classes[test],
+        [origins[index] for index in train],
+        [origins[index] for index in test],
         validation if len(validation) else None,
         tuple(notes),
     )

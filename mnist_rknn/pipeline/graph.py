@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, fingerprint, read_json, relative, sha256, write_json
 from ..recipe import Recipe
@@ -77,7 +77,7 @@ class Record(BaseModel):
 
 def settings_of(step: Step, recipe: Recipe) -> dict[str, Any]:
     """The parts of a recipe that a step reads, by their key."""
-    content = recipes.dump(recipe)
+    content = recipe_file.dump(recipe)
     settings = {}
     for key in step.settings:
         value: Any = content

@@ -17,7 +17,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..capture import output_to
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, relative, write_json
@@ -121,7 +121,7 @@ def run_try(
     before = made_with(run)
     if before is None:
         raise PipelineError(f"{relative(run)} is no run: run it without a try first")
-    recipe = recipes.load(str(run / RECIPE), overrides)
+    recipe = recipe_file.load(str(run / RECIPE), overrides)
     folder = tries.folder(run, overrides)
     with lock(folder, "a try"):
         tries.start(run, folder, recipe)

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, read_json, relative, write_text
 from ..recipe import Recipe
@@ -32,7 +32,7 @@ class MadeWith(NamedTuple):
 
 def write_recipe(folder: Path, recipe: Recipe, made_with: MadeWith) -> None:
     """Write a run's own recipe: every key, and what it was made with."""
-    content = {recipes.MADE_WITH: made_with._asdict(), **recipes.dump(recipe)}
+    content = {recipe_file.MADE_WITH: made_with._asdict(), **recipe_file.dump(recipe)}
     text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
     head = "# What this run was made with, key by key. It is written anew by each run here.\n"
     write_text(folder / RECIPE, head + text)
@@ -48,7 +48,7 @@ def read_recipe(folder: Path) -> Recipe:
         raise PipelineError(
             f"{relative(folder)} is no run: it has no {RECIPE}; make one with `mnist-rknn run`"
         )
-    return recipes.load(str(folder / RECIPE))
+    return recipe_file.load(str(folder / RECIPE))
 
 
 def names() -> list[str]:
@@ -60,9 +60,9 @@ def made_with(folder: Path) -> MadeWith | None:
     """Where the recipe of a run came from; None where there is no run yet."""
     if not (folder / RECIPE).is_file():
         return None
-    content = recipes.parse_yaml(folder / RECIPE)
+    content = recipe_file.parse_yaml(folder / RECIPE)
     try:
-        return MadeWith(**content[recipes.MADE_WITH])
+        return MadeWith(**content[recipe_file.MADE_WITH])
     except (KeyError, TypeError):  # a recipe that was put there by hand
         return MadeWith(str(folder / RECIPE), [])
 
@@ -128,13 +128,13 @@ class Run:
     ):
         _require_own_notebooks()
         self.step = find(step)
-        self.folder, self.base = run_folder(recipes.load(recipe), output), None
+        self.folder, self.base = run_folder(recipe_file.load(recipe), output), None
         before = made_with(self.folder)
         if before and before.recipe == recipe and not overrides:
             overrides = before.overrides  # the run's own, not to be said again in each notebook
         elif overrides and not output:
             self.base, self.folder = self.folder, tries.folder(self.folder, overrides)
-        self.recipe = recipes.load(recipe, overrides)
+        self.recipe = recipe_file.load(recipe, overrides)
         if self.base:
             tries.start(self.base, self.folder, self.recipe)
         now = graph.Graph(self.recipe, self.folder)

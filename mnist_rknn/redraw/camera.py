@@ -15,18 +15,19 @@ def light_on(size: int, rng: np.random.Generator, config: RedrawConfig) -> np.nd
     shadow.
     """
     axis = (axis_of(size) - (size - 1) / 2) / (size - 1)
-    angle, slope = between(rng, 0, 2 * math.pi), between(rng, *config.gradient) * rng.random()
+    angle = between(rng, 0, 2 * math.pi)
+    slope = between(rng, *config.camera.gradient) * rng.random()
     light = plane(axis * (slope * math.cos(angle)), axis * (slope * math.sin(angle)) + 1)
-    if rng.random() < config.shadow:
+    if rng.random() < config.camera.shadow:
         angle, offset = between(rng, 0, 2 * math.pi), between(rng, -0.35, 0.35)
         shade = plane(axis * math.cos(angle), axis * math.sin(angle) - offset)
         if rng.random() < 0.4:
             np.abs(shade, out=shade)
             shade -= between(rng, 0.08, 0.3)
-        shade *= size * log_between(rng, *config.shadow_sharpness)
+        shade *= size * log_between(rng, *config.camera.shadow_sharpness)
         shade += 0.5
         clip01(shade)
-        shade *= -between(rng, *config.shadow_depth)
+        shade *= -between(rng, *config.camera.shadow_depth)
         shade += 1
         light *= shade
     return light
@@ -38,9 +39,10 @@ def blur(
     """Defocus and motion. `height` is the digit's height in the pixels of `image`; small
     digits get less blur.
     """
-    frame = config.supersample * config.image_size
-    sigma = min(between(rng, *config.defocus) * frame, config.defocus_of_height * height)
-    if config.defocus_kernel == "disc":
+    lens = config.camera
+    frame = lens.supersample * config.image_size
+    sigma = min(between(rng, *lens.defocus) * frame, lens.defocus_of_height * height)
+    if lens.defocus_kernel == "disc":
         radius = sigma * 1.6
         if radius > 0.6:
             image = _filtered(image, _disc(radius))
@@ -48,8 +50,8 @@ def blur(
         # Three deviations to each side; OpenCV's own choice, four, costs more and shows nothing.
         side = 2 * math.ceil(3 * sigma) + 1
         image = cv2.GaussianBlur(image, (side, side), sigma, borderType=cv2.BORDER_REFLECT)
-    if rng.random() < config.motion:
-        length = min(between(rng, *config.motion_length) * frame, config.motion_of_height * height)
+    if rng.random() < lens.motion:
+        length = min(between(rng, *lens.motion_length) * frame, lens.motion_of_height * height)
         image = _filtered(image, _line(length, rng.uniform(0, np.pi)))
     return image
 
@@ -101,21 +103,21 @@ def develop(
     """Sensor and file: sharpening, exposure curve, polarity, JPEG, reduction to the input size,
     noise. `small` is `scene` reduced (four planes each, the last is not part of the picture).
     """
-    jpeg = rng.random() < config.jpeg
-    sharpen = rng.random() < config.sharpen
+    jpeg = rng.random() < config.camera.jpeg
+    sharpen = rng.random() < config.camera.sharpen
     if sharpen:
         blurred = cv2.GaussianBlur(scene, (9, 9), 1.5)
-        amount = between(rng, *config.sharpen_amount)
+        amount = between(rng, *config.camera.sharpen_amount)
         scene = cv2.addWeighted(scene, 1 + amount, blurred, -amount, 0)
     # The exposure curve is gentle: only JPEG needs it at the full size, else it follows reduction.
     if not jpeg:
         scene = reduced(scene, config) if sharpen else small
     scene = clip01(cv2.cvtColor(scene, cv2.COLOR_BGRA2BGR))
-    scene = cv2.pow(scene, between(rng, *config.gamma))
-    if rng.random() < config.inverted:
+    scene = cv2.pow(scene, between(rng, *config.camera.gamma))
+    if rng.random() < config.camera.inverted:
         scene = 1 - scene
     if jpeg:
-        quality = int(between(rng, *config.jpeg_quality))
+        quality = int(between(rng, *config.camera.jpeg_quality))
         packed = cv2.imencode(
             ".jpg", (scene * 255).astype(np.uint8), [cv2.IMWRITE_JPEG_QUALITY, quality]
         )[1]

@@ -1,10 +1,13 @@
 """Random numbers and small smooth fields that pen, paper and camera are made of."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TypeVar
 
 import cv2
 import numpy as np
+
+Name = TypeVar("Name", bound=str)
 
 
 def rng_for(seed: int, index: int) -> np.random.Generator:
@@ -12,9 +15,9 @@ def rng_for(seed: int, index: int) -> np.random.Generator:
     return np.random.Generator(np.random.PCG64(np.random.SeedSequence((seed, index))))
 
 
-def pick(rng: np.random.Generator, weighted: Sequence[tuple[str, float]]) -> str:
-    """One name from (name, weight) pairs."""
-    return weighted[lot(rng, [weight for _, weight in weighted])][0]
+def pick(rng: np.random.Generator, weights: Mapping[Name, float]) -> Name:
+    """One name, drawn with the given weights."""
+    return list(weights)[lot(rng, list(weights.values()))]
 
 
 def lot(rng: np.random.Generator, weights: Sequence[float]) -> int:

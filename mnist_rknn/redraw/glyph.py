@@ -67,9 +67,9 @@ def _writing_transform(
     rng: np.random.Generator, config: RedrawConfig, strength: float = 1.0
 ) -> np.ndarray:
     """Random 2x2 matrix of slant, rotation and aspect. It keeps areas: its determinant is 1."""
-    angle = math.radians(between(rng, *config.rotation_deg)) * strength
-    slant = between(rng, *config.slant) * strength
-    aspect = log_between(rng, *config.aspect) ** (strength / 2)
+    angle = math.radians(between(rng, *config.writing.rotation_deg)) * strength
+    slant = between(rng, *config.writing.slant) * strength
+    aspect = log_between(rng, *config.writing.aspect) ** (strength / 2)
     cos, sin = math.cos(angle), math.sin(angle)
     return np.array(
         [
@@ -100,16 +100,15 @@ def _coordinate_map(
     All of it is smooth, so it is worked out on a coarse grid and enlarged.
     """
     (a, b), (c, d) = ((1, 0), (0, 1)) if matrix is None else matrix
-    lean_x, lean_y = (
-        between(rng, -config.perspective, config.perspective) * strength for _ in range(2)
-    )
+    most = config.writing.perspective
+    lean_x, lean_y = (between(rng, -most, most) * strength for _ in range(2))
     # The matrix's inverse and, in the last row, the perspective: what x and y are divided by.
     homography = np.array([[d, -b, 0], [-c, a, 0], [lean_x, lean_y, 1]], np.float32)
     points = _GRID @ homography.T
     points = points[:, :2] / points[:, 2:]
-    if config.wobble_px > 0:
+    if config.writing.wobble_px > 0:
         wobble = rng.standard_normal(points.shape, dtype=np.float32)
-        points += np.float32(config.wobble_px * strength / 14) * wobble
+        points += np.float32(config.writing.wobble_px * strength / 14) * wobble
     points *= source_size / 2
     points += source_size / 2 - 0.5
     grid = points.reshape(_CELLS, _CELLS, 2)
@@ -154,11 +153,11 @@ def _middle(ink: np.ndarray, row: float) -> float:
 def _bar(
     ink: np.ndarray, top: int, bottom: int, rng: np.random.Generator, config: RedrawConfig
 ) -> list[np.ndarray]:
-    if rng.random() >= config.extra_stroke:
+    if rng.random() >= config.writing.extra_stroke:
         return []
     height = bottom - top
-    row = top + height * between(rng, *config.bar_height)
-    left, right = height * rng.uniform(*config.bar_reach, 2)
+    row = top + height * between(rng, *config.writing.bar_height)
+    left, right = height * rng.uniform(*config.writing.bar_reach, 2)
     tilt = height * rng.uniform(-0.10, 0.06)
     middle = _middle(ink, row)
     return [np.array([[middle - left, row - tilt], [middle + right, row + tilt]])]
@@ -167,16 +166,16 @@ def _bar(
 def _flag_and_foot(
     ink: np.ndarray, top: int, bottom: int, rng: np.random.Generator, config: RedrawConfig
 ) -> list[np.ndarray]:
-    if rng.random() >= config.extra_stroke:
+    if rng.random() >= config.writing.extra_stroke:
         return []
     height = bottom - top
     tip = np.array([_middle(ink, top + 2), top + 2])
-    length = height * between(rng, *config.flag_length)
-    angle = np.deg2rad(between(rng, *config.flag_angle_deg))
+    length = height * between(rng, *config.writing.flag_length)
+    angle = np.deg2rad(between(rng, *config.writing.flag_angle_deg))
     strokes = [np.stack([tip, tip + length * np.array([-np.cos(angle), np.sin(angle)])])]
-    if rng.random() < config.foot:
+    if rng.random() < config.writing.foot:
         foot, row = _middle(ink, bottom - 2), bottom - 1.3
-        left, right = height * rng.uniform(*config.foot_reach, 2)
+        left, right = height * rng.uniform(*config.writing.foot_reach, 2)
         rise = height * rng.uniform(-0.06, 0.06)
         strokes.append(np.array([[foot - left, row], [foot + right, row + rise]]))
     return strokes
@@ -185,7 +184,7 @@ def _flag_and_foot(
 def _slash(
     ink: np.ndarray, top: int, bottom: int, rng: np.random.Generator, config: RedrawConfig
 ) -> list[np.ndarray]:
-    if rng.random() >= config.slashed_zero:
+    if rng.random() >= config.writing.slashed_zero:
         return []
     columns = np.flatnonzero(ink.any(0))
     reach = rng.uniform(0.75, 1.1)
@@ -249,22 +248,23 @@ def glyph_from_strokes(
     """Distance from the centre line of the named skeleton (a key of `SKELETONS`), drawn by
     an unsteady hand.
 
-    With `config.skeleton_jitter` 0, no rotation, slant and wobble it is the reference drawing of
-    that way of writing.
+    With `config.writing.skeleton_jitter` 0, no rotation, slant and wobble it is the reference
+    drawing of that way of writing.
     """
     points, to_vertices, pieces = _skeleton(name)
     transform = _writing_transform(rng, config)
-    narrow = np.array([between(rng, *config.skeleton_width), 1.0], np.float32)
-    jitter = np.float32(config.skeleton_jitter)
+    narrow = np.array([between(rng, *config.writing.skeleton_width), 1.0], np.float32)
+    jitter = np.float32(config.writing.skeleton_jitter)
     moved = points + jitter * rng.standard_normal(points.shape, dtype=np.float32)
     vertices = to_vertices @ ((moved - np.float32(0.5)) * narrow) @ transform.T
-    lean = [between(rng, -config.perspective, config.perspective) * 0.7 for _ in range(2)]
+    most = config.writing.perspective
+    lean = [between(rng, -most, most) * 0.7 for _ in range(2)]
     vertices = vertices / (1 + vertices @ np.array(lean, np.float32))[:, None]
     low, high = vertices.min(0), vertices.max(0)
     scale = 0.967 * GLYPH_HEIGHT / float((high - low).max())
     vertices = (vertices - (low + high) / 2) * scale + GLYPH_SIZE / 2
     distance = _distance_to([vertices[piece] for piece in pieces])
-    if config.wobble_px > 0:
+    if config.writing.wobble_px > 0:
         source = _coordinate_map(rng, config, GLYPH_SIZE, GLYPH_SIZE, 1.0)
         distance = cv2.remap(distance, source, None, cv2.INTER_LINEAR, borderValue=_FAR)
     return _soften(distance), 2.67

@@ -33,26 +33,25 @@ def lay_ink(
     """Ink coverage (GLYPH_SIZE square, float32 0-1) of a pen drawn along the glyph's centre line.
 
     `height_px` is the height the digit will have in the network's input: a stroke never gets
-    thinner than
-    `config.min_stroke_px` there, or nothing of it would be left.
+    thinner than `config.pen.min_stroke_px` there, or nothing of it would be left.
     """
-    pen = pen or pick(rng, config.pens)
+    pen = pen or pick(rng, config.pen.kinds)
     if pen == "own":
-        radius = half_width + GLYPH_HEIGHT * between(rng, *config.own_growth) / 2
+        radius = half_width + GLYPH_HEIGHT * between(rng, *config.pen.own_growth) / 2
     else:
         widths = {
-            "ballpoint": config.ballpoint_width,
-            "pencil": config.pencil_width,
-            "marker": config.marker_width,
+            "ballpoint": config.pen.ballpoint_width,
+            "pencil": config.pen.pencil_width,
+            "marker": config.pen.marker_width,
         }[pen]
         radius = GLYPH_HEIGHT * between(rng, *widths) / 2
-    thinnest = GLYPH_HEIGHT * config.min_stroke_px / height_px / 2 * between(rng, 0.9, 1.5)
+    thinnest = GLYPH_HEIGHT * config.pen.min_stroke_px / height_px / 2 * between(rng, 0.9, 1.5)
     radius = min(max(radius, thinnest, 1.07), max(half_width + 1.0, 4.33))
     wider = radius - half_width  # than the writer's own pen, or less wide
-    if config.pressure > 0:
+    if config.pen.pressure > 0:
         pressure = smooth_field(rng, GLYPH_SIZE, 4)
         np.minimum(np.maximum(pressure, -1.2, out=pressure), 1.2, out=pressure)
-        wider = pressure * (radius * config.pressure) + wider
+        wider = pressure * (radius * config.pen.pressure) + wider
     # Coverage falls from 1 to 0 over `softness` pixels around the stroke's edge. Where the pen
     # would break a stroke or close a loop, its width goes a quarter of the way back to that of the
     # writer's own pen, and again.
@@ -64,7 +63,7 @@ def lay_ink(
             break
     clip01(ink)
     if pen == "pencil":
-        grain = between(rng, *config.pencil_grain)
+        grain = between(rng, *config.pen.pencil_grain)
         cells = GLYPH_SIZE * 3 // 4
         tooth = cv2.resize(
             rng.random((cells, cells), dtype=np.float32),
@@ -91,7 +90,7 @@ COLOURS = ((1, 0.75, 0.35), (1, 0.6, 0.5), (0.4, 1, 1), (0.9, 0.6, 0.9), (0.8, 0
 
 def absorbed_by_ink(rng: np.random.Generator, config: RedrawConfig) -> np.ndarray:
     """How much of red, green and blue a pen's ink takes away, float32 [3], 0-1."""
-    if rng.random() >= config.coloured_ink:
+    if rng.random() >= config.pen.coloured_ink:
         return np.ones(3, np.float32)
     absorbed = np.array(COLOURS[int(rng.integers(len(COLOURS)))], np.float32)
     return np.clip(absorbed + rng.normal(0, 0.08, 3), 0.25, 1).astype(np.float32)

@@ -31,7 +31,7 @@ def _tint(rng: np.random.Generator, strength: float) -> np.ndarray:
 
 def printed(rng: np.random.Generator, config: RedrawConfig) -> np.ndarray:
     """How much of each colour a printed line takes away (three values 0-1)."""
-    return np.float32(between(rng, *config.line_contrast)) * rng.uniform(0.35, 1.0, 3).astype(
+    return np.float32(between(rng, *config.paper.line_contrast)) * rng.uniform(0.35, 1.0, 3).astype(
         np.float32
     )
 
@@ -40,9 +40,9 @@ def paper_planes(
     kind: str, size: int, box: Sequence[float], rng: np.random.Generator, config: RedrawConfig
 ) -> np.ndarray:
     """Reflectance of the paper, 0-1, as three colour planes (3 x size x size)."""
-    tint = _tint(rng, config.paper_tint * rng.random())
+    tint = _tint(rng, config.paper.tint * rng.random())
     paper = smooth_field(rng, size, int(rng.integers(3, 12)))
-    paper *= between(rng, *config.mottle)
+    paper *= between(rng, *config.paper.mottle)
     paper += 1
     if kind == "plain":
         return tint[:, None, None] * paper

@@ -10,23 +10,23 @@ small colour picture that looks like a photograph of it. The steps can be looked
 4. `camera`: light, defocus, motion, exposure, noise, JPEG.
 
 OpenCV does the standard transforms (remap, blur, resize, JPEG): it is a dependency anyway, quick
-on small pictures, and gives the same bytes every time. Every strength is a field of
+on small pictures, and gives the same bytes every time. Every strength stands in a group of
 `config.RedrawConfig`. Every picture draws its random numbers from a generator seeded with its
 seed and index, so its bytes depend neither on the order nor on the number of processes.
 """
 
-from dataclasses import replace
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from . import camera, paper
-from .config import CLEAN, RedrawConfig
+from .config import RedrawConfig
 from .fields import between, log_between, lot, pick, rng_for
 from .glyph import glyph_from_mnist, glyph_from_strokes, warp_digit
 from .ink import Illegible, absorbed_by_ink, crop_to_ink, lay_ink
 from .skeletons import SKELETONS
+from .worlds import CLEAN
 
 _AROUND_THE_INK = np.ones((7, 7), np.uint8)
 _PAPER_NEARBY = (9, 9)  # pixels over which the paper beside a stroke is averaged
@@ -93,8 +93,13 @@ def try_redraw(
 
 def reference(name: str, size: int) -> np.ndarray:
     """A named way of writing as a clean drawing, black on white, uint8 [size, size, 3]."""
-    config = replace(CLEAN, image_size=size, skeleton_jitter=0.0, inverted=0.0, min_contrast=0.0)
-    config = replace(config, skeleton_width=(0.7, 0.7), pens=(("ballpoint", 1.0),))
+    config = CLEAN.changed(
+        image_size=size,
+        writing={"skeleton_jitter": 0.0, "skeleton_width": (0.7, 0.7)},
+        pen={"kinds": {"ballpoint": 1.0}},
+        camera={"inverted": 0.0},
+        legibility={"min_contrast": 0.0},
+    )
     label, _ = SKELETONS[name]
     return redraw(None, label, np.zeros((1, 28, 28), np.uint8), 0, 0, config, name)
 
@@ -109,8 +114,8 @@ def jitter(digit: np.ndarray, seed: int, index: int, config: RedrawConfig) -> np
         uint8 [28, 28].
     """
     rng = rng_for(seed, index)
-    ink = warp_digit(digit, rng, config, 28, strength=config.plain_strength).astype(np.float32)
-    shift = rng.uniform(-config.plain_shift_px, config.plain_shift_px, 2)
+    ink = warp_digit(digit, rng, config, 28, strength=config.plain.strength).astype(np.float32)
+    shift = rng.uniform(-config.plain.shift_px, config.plain.shift_px, 2)
     ink = cv2.warpAffine(ink, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), (28, 28))
     return cv2.convertScaleAbs(ink)
 
@@ -131,7 +136,7 @@ def _attempt(
     config: RedrawConfig,
 ) -> np.ndarray:
     """One picture of a glyph; raises `Illegible` when it cannot be read."""
-    if rng.random() < config.scan:
+    if rng.random() < config.scan.share:
         return _scan(distance, half_width, rng, config)
     placed = _place(distance, half_width, rng, config)
     scene = _scene(placed, pool, rng, config)
@@ -140,8 +145,8 @@ def _attempt(
     # left of the digit.
     scene = camera.blur(cv2.merge([*scene, placed.coverage]), height_px, rng, config)
     # A small digit means a whole frame was reduced, and that averages the sensor's noise away.
-    of_full = min(1.0, placed.height / (config.noise_full_height * config.image_size))
-    noise = between(rng, *config.noise) * rng.random() * of_full
+    of_full = min(1.0, placed.height / (config.camera.noise_full_height * config.image_size))
+    noise = between(rng, *config.camera.noise) * rng.random() * of_full
     # Reducing all four planes at once is faster than three.
     small = camera.reduced(scene, config)
     picture = camera.develop(scene, small, noise, rng, config)
@@ -153,12 +158,13 @@ def _place(
     distance: np.ndarray, half_width: float, rng: np.random.Generator, config: RedrawConfig
 ) -> Placed:
     """Write the digit at a place of the frame, its height drawn from one of the bands."""
-    size = round(config.image_size * config.supersample)
-    _, low, high = config.heights[lot(rng, [band[0] for band in config.heights])]
-    height = max(between(rng, low, high) * config.image_size, config.min_height_px)
+    size = round(config.image_size * config.camera.supersample)
+    bands = config.place.heights
+    _, low, high = bands[lot(rng, [weight for weight, _, _ in bands])]
+    height = max(between(rng, low, high) * config.image_size, config.place.min_height_px)
     ink = crop_to_ink(lay_ink(distance, half_width, height, rng, config))
-    stretch = log_between(rng, *config.stretch)
-    h = height * config.supersample
+    stretch = log_between(rng, *config.camera.stretch)
+    h = height * config.camera.supersample
     w = max(2.0, min(h * ink.shape[1] / ink.shape[0] * stretch, size * 0.97))
     h, w = max(4, round(h)), round(w)
     ink = cv2.resize(
@@ -166,10 +172,10 @@ def _place(
     )
     # Never outside the frame; a digit larger than the frame starts at its border.
     x, y = (
-        int(max(0, min(1, 0.5 + between(rng, -0.5, 0.5) * config.off_centre) * (size - n)))
+        int(max(0, min(1, 0.5 + between(rng, -0.5, 0.5) * config.place.off_centre) * (size - n)))
         for n in (w, h)
     )
-    if height > 0.5 * config.image_size and rng.random() < config.cut_off:
+    if height > 0.5 * config.image_size and rng.random() < config.place.cut_off:
         ink, x, y = _cut_off(ink, x, y, size, rng, config)
     h, w = ink.shape
     coverage = np.zeros((size, size), np.float32)
@@ -182,7 +188,7 @@ def _cut_off(
 ) -> tuple[np.ndarray, int, int]:
     """What the frame leaves of a large digit that it cuts a little off, and its new place."""
     h, w = ink.shape
-    cut = between(rng, *config.cut_off_depth)
+    cut = between(rng, *config.place.cut_off_depth)
     side = int(rng.integers(4))
     rows, columns = round(cut * h), round(cut * w)
     ink = (ink[:, columns:], ink[rows:], ink[:, : w - columns], ink[: h - rows])[side]
@@ -198,18 +204,18 @@ def _scene(
     """Ink on lit paper, float32 [3, size, size]: what a perfect camera would see."""
     size = len(placed.coverage)
     inked = placed.coverage
-    if rng.random() < config.neighbours:
+    if rng.random() < config.paper.neighbours:
         inked = inked.copy()
         paper.neighbour_ink(inked, placed.box, pool, rng)
-    kind = pick(rng, config.papers)
+    kind = pick(rng, config.paper.kinds)
     planes = paper.paper_planes(kind, size, placed.box, rng, config)
-    if rng.random() < config.print_bits:
+    if rng.random() < config.paper.print_bits:
         paper.print_bits(planes, placed.box, rng, config)
     light = camera.light_on(size, rng, config)
-    light *= between(rng, *config.paper_luma) ** 0.8
+    light *= between(rng, *config.paper.luma) ** 0.8
     # Ink takes light away from the paper; a pencil takes less, a coloured pen takes less of its
     # own colour.
-    opacity = between(rng, *config.ink_opacity)
+    opacity = between(rng, *config.pen.ink_opacity)
     taken = inked * (-opacity * absorbed_by_ink(rng, config)).astype(np.float32)[:, None, None]
     taken += 1
     planes *= light
@@ -221,7 +227,7 @@ def _scan(
     distance: np.ndarray, half_width: float, rng: np.random.Generator, config: RedrawConfig
 ) -> np.ndarray:
     """A clean gray scan which the digit nearly fills, dark on light or light on dark."""
-    height = between(rng, *config.scan_height) * config.image_size
+    height = between(rng, *config.scan.height) * config.image_size
     ink = crop_to_ink(lay_ink(distance, half_width, height, rng, config))
     height_px = int(round(height))
     width = int(
@@ -236,10 +242,10 @@ def _scan(
     x, y = (int(rng.integers(0, config.image_size - n + 1)) for n in (width, height_px))
     x = (x + (config.image_size - width) // 2) // 2
     frame[y : y + height_px, x : x + width] = ink
-    if rng.random() < config.scan_black_and_white:
+    if rng.random() < config.scan.black_and_white:
         frame = (frame > 0.3).astype(np.float32)
     frame = cv2.GaussianBlur(frame, (0, 0), rng.uniform(0.2, 0.7))
-    side = int(round(between(rng, *config.scan_size) * config.image_size))
+    side = int(round(between(rng, *config.scan.size) * config.image_size))
     if side < config.image_size:
         coarse = cv2.resize(frame, (side, side), interpolation=cv2.INTER_AREA)
         frame = cv2.resize(coarse, frame.shape, interpolation=cv2.INTER_LINEAR)
@@ -277,5 +283,6 @@ def legibility(picture: np.ndarray, coverage: np.ndarray) -> tuple[float, float]
 def _require_legible(picture: np.ndarray, coverage: np.ndarray, config: RedrawConfig) -> None:
     """Raise `Illegible` for a picture below the legibility floor."""
     contrast, clutter = legibility(picture, coverage)
-    if contrast < max(config.min_contrast, config.contrast_over_clutter * clutter):
+    floor = config.legibility
+    if contrast < max(floor.min_contrast, floor.contrast_over_clutter * clutter):
         raise Illegible(f"contrast {contrast:.2f} in clutter {clutter:.2f}")

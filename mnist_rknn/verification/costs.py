@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..files import read_json, write_json
 from ..pipeline import runner, runs, steps
 from . import manifest as manifests
@@ -47,7 +47,7 @@ def measure(name: str, changes: list[str], pictures: int, output: Path) -> dict[
     if pictures < MEANINGFUL:
         overrides += ["dataset.samples.validation=20", "dataset.samples.test=20"]
         overrides += ["train.epochs=2", "train.batch_size=10", "calibration.images=20"]
-    recipe = recipes.load("mobilenetv3", overrides)
+    recipe = recipe_file.load("mobilenetv3", overrides)
     folder = output / name.replace(",", "").replace(" ", "-").lower()
     with runner.lock(folder, "mnist-rknn costs"):
         runner.run_steps(

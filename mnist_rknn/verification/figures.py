@@ -16,7 +16,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, read_json, write_json
 
@@ -220,9 +220,9 @@ def _int8_weights(layers: list[dict[str, Any]]) -> int:
 
 def _changes(recipe: dict[str, Any]) -> list[str]:
     """Keys of a run's recipe with other values than the file in `configs/` has today."""
-    if recipe["name"] not in recipes.names():
+    if recipe["name"] not in recipe_file.names():
         return []
-    wanted = dict(_flat(recipes.dump(recipes.load(recipe["name"]))))
+    wanted = dict(_flat(recipe_file.dump(recipe_file.load(recipe["name"]))))
     given = dict(_flat(recipe))
     return sorted(
         key for key in given if key not in ("seed", "description") and given[key] != wanted.get(key)

@@ -57,8 +57,9 @@ SOFTMAX_TWICE = (
 def choose(validation: dataset.Split, count: int = PICTURES) -> np.ndarray:
     """Indices of validation pictures, int64 [count]: every class and kind of picture in turn."""
     groups = defaultdict(list)
-    for index, (file, label) in enumerate(zip(*validation, strict=True)):
-        groups[file.name.partition("_")[0], int(label)].append(index)
+    pairs = zip(validation.kinds.tolist(), validation.classes.tolist(), strict=True)
+    for index, kind_and_class in enumerate(pairs):
+        groups[kind_and_class].append(index)
     turns = itertools.zip_longest(*(groups[key] for key in sorted(groups)))
     chosen = [index for turn in turns for index in turn if index is not None]
     return np.array(sorted(chosen[:count]))

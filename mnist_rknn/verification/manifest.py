@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..conversion import rknn_file
 from ..files import read_json, relative, sha256, write_json
 from ..pipeline import graph, runs, steps
@@ -104,7 +104,7 @@ def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
         if graph.record_file(step, folder).is_file()
     }
     return {
-        "recipe": recipes.dump(recipe),
+        "recipe": recipe_file.dump(recipe),
         "artifacts": {
             path.name: {
                 "path": str(path.relative_to(folder)),

@@ -27,12 +27,12 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 from tqdm import tqdm
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..conversion import calibration, inference
 from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, sha256, write_json
-from ..recipe import Recipe
+from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
 from . import metrics
 
 ALGORITHMS = ("normal", "kl_divergence", "mmse")
@@ -127,10 +127,10 @@ def run(
 def _scoring_files(folder: Path, pictures: int) -> dataset.Split:
     """The first validation pictures of each kind (plain, camera), equally many."""
     val = dataset.read_split(folder / "dataset", "val")
-    kinds = np.array([file.name.partition("_")[0] for file in val.files])
-    share = max(1, pictures // len(set(kinds)))
-    chosen = np.sort(np.concatenate([np.flatnonzero(kinds == k)[:share] for k in set(kinds)]))
-    return dataset.Split([val.files[i] for i in chosen], val.classes[chosen])
+    kinds = np.unique(val.kinds)
+    share = max(1, pictures // len(kinds))
+    chosen = [np.flatnonzero(val.kinds == kind)[:share] for kind in kinds]
+    return val.take(np.sort(np.concatenate(chosen)))
 
 
 def _possible(cells: list[Cell], train: dataset.Split) -> list[Cell]:
@@ -294,7 +294,7 @@ def settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def usable(ranked: list[dict[str, Any]]) -> dict[str, Any]:
     """The best setting whose list is long enough for a recipe; the best if none is."""
-    fewest = recipes.FEWEST_CALIBRATION_IMAGES
+    fewest = FEWEST_CALIBRATION_IMAGES
     return next((row for row in ranked if row["images"] >= fewest), ranked[0])
 
 
@@ -311,7 +311,7 @@ def write_winner(name: str, winner: dict[str, Any]) -> Path:
     Raises:
         PipelineError: the file cannot be read, or the setting is one it cannot hold.
     """
-    path = recipes.find(name)
+    path = recipe_file.find(name)
     yaml = YAML()
     yaml.preserve_quotes = True
     yaml.width = 200
@@ -329,7 +329,7 @@ def write_winner(name: str, winner: dict[str, Any]) -> Path:
     with replacing(path) as temporary:
         with temporary.open("w", encoding="utf-8") as file:
             yaml.dump(content, file)
-        recipes.load(str(temporary), [f"name={path.stem}"])
+        recipe_file.load(str(temporary), [f"name={path.stem}"])
     return path
 
 

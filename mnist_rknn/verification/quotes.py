@@ -16,7 +16,7 @@ from typing import Any
 from cogapp import Cog
 from cogapp.cogapp import CogError
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, relative, write_text
 from . import figures
@@ -210,7 +210,7 @@ def _formed(value: Any, form: str) -> str:
 
 def input_size(recipe: str) -> str:
     """Height and width of a recipe's pictures."""
-    image = recipes.load(recipe).image
+    image = recipe_file.load(recipe).image
     return f"{image.height}x{image.width}"
 
 
@@ -222,7 +222,7 @@ def note(*names: str) -> str:
 
 def thresholds(recipe: str) -> str:
     """What a recipe asks of its INT8 model, in words."""
-    wanted = recipes.load(recipe).verify
+    wanted = recipe_file.load(recipe).verify
     camera = f" and {100 * wanted.min_camera_accuracy:g} % of the simulated camera"
     return (
         f"{100 * wanted.min_accuracy:g} % of the test images"

@@ -18,8 +18,7 @@ import yaml
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
-from .. import plots
-from .. import recipe as recipes
+from .. import plots, recipe_file
 from ..conversion import calibration, rknn_file
 from ..data import dataset
 from ..errors import PipelineError
@@ -115,7 +114,12 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "costs": _read(steps.OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
             "manifest": _read(folder / "manifest.json"),
-            "recipe": yaml.safe_dump(recipes.dump(recipe), sort_keys=False, allow_unicode=True),
+            "recipe": yaml.safe_dump(
+                recipe_file.dump(recipe),
+                sort_keys=False,
+                default_flow_style=None,
+                allow_unicode=True,
+            ),
         }
 
 

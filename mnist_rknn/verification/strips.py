@@ -15,11 +15,12 @@ from ..data import dataset
 from ..files import read_json, replacing
 from ..fonts import any_font
 from ..recipe import Recipe
-from ..redraw.config import HARD_CASES, RedrawConfig
+from ..redraw.config import RedrawConfig
 from ..redraw.fields import rng_for
 from ..redraw.glyph import glyph_from_mnist
 from ..redraw.ink import lay_ink
 from ..redraw.picture import try_redraw
+from ..redraw.worlds import HARD_CASES
 from . import metrics
 
 GROUND, EDGE, INK, FAINT, WRONG = "#f6f8fa", "#d0d7de", "#1f2328", "#59636e", "#b3410a"

@@ -5,19 +5,18 @@ Step 06, which alone reads test images, is not run.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from .. import recipe as recipes
+from .. import recipe_file
 from ..conversion import inference
 from ..data import dataset, sources
 from ..files import read_json, write_json
 from ..pipeline import runner, runs, steps
 from ..recipe import Recipe
-from ..redraw.config import HARD_CASES, SIMULATED_CAMERA
 from ..redraw.picture import try_redraw
+from ..redraw.worlds import HARD_CASES, SIMULATED_CAMERA
 
 COLUMNS = (
     "mnist", "camera", "simulated", *HARD_CASES,
@@ -60,7 +59,7 @@ def table(rows: dict[str, dict[str, float]]) -> str:
 
 def run_trial(name: str, changes: list[str], simulated: int, output: Path) -> dict[str, float]:
     """Train, convert and measure one variation, unless it is up to date."""
-    recipe = recipes.load(name, changes)
+    recipe = recipe_file.load(name, changes)
     trial = hashlib.sha256(str(changes).encode()).hexdigest()[:8]
     folder = output / f"{recipe.name}-{trial}"
     with runner.lock(folder, "scripts/choices.py"):
@@ -83,19 +82,18 @@ def accuracies(recipe: Recipe, folder: Path, simulated: int) -> dict[str, float]
         simulated: pictures of the simulated camera, and of each of its hard cases.
     """
     validation = dataset.read_split(folder / "dataset", "val")
-    kinds = np.array([file.name.partition("_")[0] for file in validation.files])
     images = dataset.read_images(validation.files)
     pictures = {
-        name: (images[kinds == kind], validation.classes[kinds == kind])
+        name: (images[chosen], validation.classes[chosen])
         for name, kind in (("mnist", "plain"), ("camera", "camera"))
-        if (kinds == kind).any()
+        if (chosen := validation.kinds == kind).any()
     }
     source = sources.load_source(recipe)
     train, classes = source.train_images, source.train_classes
     assert isinstance(train, np.ndarray)  # a recipe that redraws: MNIST, which is in memory
     digits = dataset.split(recipe, source)["val"][:simulated]
     for name, world in {"simulated": SIMULATED_CAMERA, **HARD_CASES}.items():
-        config = replace(world, image_size=recipe.image.width)
+        config = world.changed(image_size=recipe.image.width)
         drawn = [
             (try_redraw(train[digit], int(classes[digit]), train, SEED, number, config), digit)
             for number, digit in enumerate(digits)

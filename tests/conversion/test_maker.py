@@ -7,7 +7,7 @@ import yaml
 from support.graphs import classifier
 from support.runs import run_command
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.conversion import maker, rknn_file
 from mnist_rknn.errors import PipelineError
 
@@ -116,7 +116,7 @@ def test_model_the_board_would_refuse_is_refused(place):
 
 def test_written_recipe_has_the_makers_keys(place):
     content = yaml.safe_load((place / "smoke.lockzhiner.yaml").read_text())
-    run = recipe.load("smoke")
+    run = recipe_file.load("smoke")
     assert set(content) == {"load_onnx", "config", "build"}
     assert content["load_onnx"]["input_size_list"] == [[1, 3, run.image.height, run.image.width]]
     assert content["build"] == {"do_quantization": True, "dataset": "./calibration.txt"}

@@ -5,7 +5,7 @@ import onnx
 import pytest
 from support.graphs import classifier
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.conversion import inference, onnx_graph
 from mnist_rknn.errors import PipelineError
 
@@ -56,7 +56,7 @@ def test_onnx_file_cut_short(tmp_path, share):
 
 def test_exported_and_slim_graph_answer_alike(tiny_run):
     """Same logits, Softmax gone, batch norm melted, shapes fixed."""
-    run = recipe.load("smoke")
+    run = recipe_file.load("smoke")
     full, slim = tiny_run / "smoke.onnx", tiny_run / "smoke.slim.onnx"
     model, slim_model = onnx_graph.load(full), onnx_graph.load(slim)
     counts = onnx_graph.operator_counts(slim_model)
@@ -73,7 +73,7 @@ def test_exported_and_slim_graph_answer_alike(tiny_run):
 
 
 def test_tensor_that_only_the_converter_knows_is_named(tmp_path):
-    path, image = tmp_path / "net.onnx", recipe.load("smoke").image
+    path, image = tmp_path / "net.onnx", recipe_file.load("smoke").image
     onnx.save(classifier(("Softmax",)), str(path))
     with pytest.raises(PipelineError, match=r"no tensor 'c_mm'; choose one of c, logits, t0"):
         inference.run_onnx(path, np.zeros((1, 48, 48, 3), np.uint8), image, tensor="c_mm")

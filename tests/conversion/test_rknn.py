@@ -8,7 +8,7 @@ import pytest
 from onnx import numpy_helper
 from support.graphs import classifier
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.conversion import inference, rknn_file, rknn_toolkit
 from mnist_rknn.errors import PipelineError
 
@@ -21,7 +21,7 @@ def build(model: onnx.ModelProto | str, calibration, log, **config) -> rknn_tool
     if not isinstance(model, str):
         onnx.save(model, str(log.with_suffix(".onnx")))
         model = str(log.with_suffix(".onnx"))
-    arguments = {**rknn_toolkit.config_arguments(recipe.load("smoke")), **config}
+    arguments = {**rknn_toolkit.config_arguments(recipe_file.load("smoke")), **config}
     api = rknn_toolkit.load_api()
     with rknn_toolkit.captured(log):
         rknn = api(verbose=True)
@@ -108,7 +108,10 @@ def test_what_the_toolkit_says_is_put_into_plain_words(finished, tmp_path, mista
     given, expected = MISTAKES[mistake]
     model = given.get("model", lambda f: str(f / "smoke.slim.onnx"))(finished)
     listed = given.get("listed", lambda f: f / "calibration.txt")(finished)
-    arguments = {**rknn_toolkit.config_arguments(recipe.load("smoke")), **given.get("config", {})}
+    arguments = {
+        **rknn_toolkit.config_arguments(recipe_file.load("smoke")),
+        **given.get("config", {}),
+    }
     log = tmp_path / "mistake.log"
     with pytest.raises(PipelineError) as error, rknn_toolkit.captured(log):
         rknn = rknn_toolkit.build(arguments, model, listed, log)
@@ -216,7 +219,7 @@ def test_simulator_gives_what_the_exporting_process_gave(tiny_run, tmp_path):
     """Two builds of one model agree to the last digit, in one process or in several."""
     golden = np.load(tiny_run / "golden.npz")
     with inference.Simulator(
-        recipe.load("smoke"),
+        recipe_file.load("smoke"),
         tiny_run / "smoke.slim.onnx",
         tiny_run / "calibration.txt",
         tmp_path / "simulator",
@@ -231,7 +234,7 @@ def test_simulator_reports_a_failed_build_in_plain_words(tiny_run, tmp_path):
     with (
         pytest.raises(PipelineError, match="04_calibration"),
         inference.Simulator(
-            recipe.load("smoke"),
+            recipe_file.load("smoke"),
             tiny_run / "smoke.slim.onnx",
             tmp_path / "list.txt",
             tmp_path / "simulator",
@@ -250,7 +253,7 @@ def test_quantization_survives_a_known_network(tmp_path, tiny_run):
     path = tmp_path / "linear.onnx"
     onnx.save(model, str(path))
     images = np.load(tiny_run / "golden.npz")["images"]
-    run = recipe.load("smoke")
+    run = recipe_file.load("smoke")
     rknn = inference.build(run, path, tiny_run / "calibration.txt", tmp_path / "linear.log")
     int8 = inference.run_simulator(rknn, images)
     float32 = inference.run_onnx(path, images, run.image)

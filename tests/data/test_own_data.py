@@ -15,7 +15,7 @@ import pytest
 from support.own_sets import folder_set, idx_set, labelme_set, paddlex_set
 from support.runs import last_line, run_command, settings
 
-from mnist_rknn import fonts, plots, recipe
+from mnist_rknn import files, fonts, plots, recipe_file
 from mnist_rknn.cli import main
 from mnist_rknn.conversion import calibration, preflight, rknn_file, rknn_toolkit
 from mnist_rknn.data import dataset, importing, shapes, sources
@@ -105,7 +105,7 @@ def test_paddlex_set_goes_to_a_model(paddlex_run):
 )
 def test_folder_and_idx_sets_go_to_a_model(paddlex_run, tmp_path, kind, make):
     """With the network of the PaddleX run, whose classes are as many: training knows no kinds."""
-    wanted = recipe.load("mnist_plain", own(kind, make(tmp_path / "my set")))
+    wanted = recipe_file.load("mnist_plain", own(kind, make(tmp_path / "my set")))
     source = sources.load_source(wanted)
     data = tmp_path / "dataset"
     dataset.write(data, wanted, source, dataset.split(wanted, source))
@@ -129,7 +129,7 @@ def test_folder_and_idx_sets_go_to_a_model(paddlex_run, tmp_path, kind, make):
 
 
 def test_study_leaves_out_lists_that_a_small_set_cannot_give(paddlex_run):
-    wanted = recipe.load("mnist_plain", own("paddlex", paddlex_run.parent / "my set"))
+    wanted = recipe_file.load("mnist_plain", own("paddlex", paddlex_run.parent / "my set"))
     cells = [
         quantstudy.Cell("normal", "channel", 500, 1),
         quantstudy.Cell("normal", "channel", 20, 1),
@@ -150,7 +150,7 @@ def test_study_leaves_out_lists_that_a_small_set_cannot_give(paddlex_run):
 def configs(tmp_path, monkeypatch):
     folder = tmp_path / "configs"
     folder.mkdir()
-    monkeypatch.setattr(recipe, "CONFIGS", folder)
+    monkeypatch.setattr(recipe_file, "CONFIGS", folder)
     return folder
 
 
@@ -168,7 +168,7 @@ def test_import_recognises_the_kind_and_its_recipe_loads_the_set(kind, tmp_path,
     assert main(["import", str(made), "--into", "mine"]) == 0
     said = capsys.readouterr().out
     assert f"a {kind} set in" in said and "3 classes" in said and "make rknn RECIPE=mine" in said
-    written = recipe.load("mine")
+    written = recipe_file.load("mine")
     assert written.dataset.kind == kind and written.dataset.redraw is None
     source = sources.load_source(written)
     split = dataset.split(written, source)
@@ -180,7 +180,7 @@ def test_import_recognises_the_kind_and_its_recipe_loads_the_set(kind, tmp_path,
 
 def test_import_counts_what_the_split_will_make(tmp_path):
     found = importing.examine(str(folder_set(tmp_path / "set", 23)))
-    wanted = recipe.load(
+    wanted = recipe_file.load(
         "mnist_plain", [*own("folder", tmp_path / "set"), "dataset.validation=0.15"]
     )
     source = sources.load_source(wanted)
@@ -255,11 +255,11 @@ def test_plots_and_figures_take_two_classes_or_fifty(tmp_path):
 
 
 @pytest.mark.skipif(
-    not (recipe.PROJECT / recipe.load("fashion").dataset.path).is_dir(),
+    not (files.PROJECT / recipe_file.load("fashion").dataset.path).is_dir(),
     reason="Debian's package dataset-fashion-mnist is not installed",
 )
 def test_fashion_recipe_names_the_clothes_of_debians_package():
-    wanted = recipe.load("fashion").dataset
+    wanted = recipe_file.load("fashion").dataset
     listing, images = sources.idx_listing(sources.open_path(wanted.path), wanted.labels)
     assert images.shape == (70_000, 28, 28)
     assert (listing.splits.count("train"), listing.splits.count("test")) == (60_000, 10_000)

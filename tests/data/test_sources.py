@@ -1,7 +1,9 @@
 """A user's own pictures: what is handled, what is said about it, and what is refused."""
 
 import json
+import os
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,13 +18,13 @@ from support.own_sets import (
     save,
 )
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.data import dataset, layouts, mnist, sources
 from mnist_rknn.errors import PipelineError
 
 
 def own(kind, path, *changes):
-    return recipe.load(
+    return recipe_file.load(
         "mnist_plain",
         [f"dataset.kind={kind}", f"dataset.path='{path}'", "dataset.validation=0.2",
          "calibration.images=20", *changes],
@@ -141,6 +143,25 @@ def test_written_dataset_has_ascii_names_and_the_networks_size(tmp_path):
     test = dataset.read_split(tmp_path / "out", "test")
     assert dataset.read_images(test.files).shape == (6, 48, 48, 3)
     assert all(str(file.relative_to(tmp_path)).isascii() for file in test.files)
+
+
+def test_table_holds_any_class_and_file_name(tmp_path):
+    names = ('a, "b"', " 圆形 c ", "d;e")
+    folder_set(tmp_path / "set", 12, names)
+    odd = save(tmp_path / "set" / " 圆形 c " / 'x,\n"y".png', drawing(1, 700))
+    broken = Path(os.fsdecode(os.fsencode(odd.parent) + b"/caf\xe9.png"))
+    shutil.copy(save(tmp_path / "another.png", drawing(1, 701)), broken)
+    wanted = own("folder", tmp_path / "set")
+    source = sources.load_source(wanted)
+    dataset.write(tmp_path / "out", wanted, source, dataset.split(wanted, source))
+    assert sorted(dataset.read_labels(tmp_path / "out")) == sorted(names)
+    origins = set()
+    for split in dataset.read_pictures(tmp_path / "out").values():
+        for origin, index, digest in zip(split.origins, split.classes, split.digests, strict=True):
+            file = tmp_path / "set" / origin
+            assert file.is_file() and file.parent.name == source.labels[index] and digest
+            origins.add(file)
+    assert {odd, broken} <= origins and len(origins) == 38
 
 
 @pytest.mark.parametrize("make", [labelme_set, folder_set])
@@ -319,7 +340,7 @@ def test_redrawing_clothes_as_digits_is_refused(tmp_path):
 )
 def test_recipe_keys_that_do_not_fit_the_kind_are_refused(changes, expected):
     with pytest.raises(PipelineError, match=expected):
-        recipe.load("mnist_plain", changes)
+        recipe_file.load("mnist_plain", changes)
 
 
 # --- scale, and what depends on the data ----------------------------------------------
@@ -352,7 +373,7 @@ def test_changed_pictures_make_the_data_step_stale(tmp_path):
 
 def test_mnist_is_split_as_ever(mnist_folder):
     """Its published figures hold for this split: the head of one permutation is validation."""
-    wanted = recipe.load("mnist")
+    wanted = recipe_file.load("mnist")
     source = sources.load_source(wanted)
     order = np.random.default_rng(wanted.seed).permutation(60_000)
     split = dataset.split(wanted, source)

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 from support.runs import PROJECT, TINY, last_line, run_command, settings
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.conversion import inference
 from mnist_rknn.deployment import board, deploy
 from mnist_rknn.errors import PipelineError
@@ -117,13 +117,13 @@ def module(tmp_path):
 
 @pytest.fixture
 def run(finished) -> Path:
-    deploy.build(recipes.load("smoke", TINY), finished)
+    deploy.build(recipe_file.load("smoke", TINY), finished)
     return finished
 
 
 def measure(run: Path, module: FakeModule, said: list[str] | None = None) -> dict:
     say = [].append if said is None else said.append
-    return board.measure(recipes.load("smoke"), run, module.host, module.config, say)
+    return board.measure(recipe_file.load("smoke"), run, module.host, module.config, say)
 
 
 def refusal(run: Path, module: FakeModule) -> str:
@@ -144,7 +144,7 @@ def test_bundle_is_copied_run_and_measured(run, module):
     found = json.loads((run / "board.json").read_text())
     # The fake SDK runs the float network: it must differ exactly where that differs from INT8.
     golden = np.load(run / "golden.npz")
-    image = recipes.load("smoke").image
+    image = recipe_file.load("smoke").image
     answers = inference.run_onnx(run / "smoke.slim.onnx", golden["images"], image).argmax(axis=1)
     differ = (answers != golden["logits"].argmax(axis=1)).sum()
     assert found["golden"]["labels_differ"] == differ and found["golden"]["pictures"] == 50
@@ -157,10 +157,10 @@ def test_bundle_is_copied_run_and_measured(run, module):
 
 def test_figures_of_another_model_are_not_shown_for_this_one(run, module):
     measure(run, module)
-    assert "frames/s with finding" in report.build(recipes.load("smoke"), run).read_text()
+    assert "frames/s with finding" in report.build(recipe_file.load("smoke"), run).read_text()
     with (run / "smoke.rknn").open("ab") as file:
         file.write(b"\0")
-    assert "frames/s with finding" not in report.build(recipes.load("smoke"), run).read_text()
+    assert "frames/s with finding" not in report.build(recipe_file.load("smoke"), run).read_text()
 
 
 def test_only_what_changed_is_copied_again(run, module):

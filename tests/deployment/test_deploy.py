@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from support.runs import TINY, last_line, run_command, settings
 
-from mnist_rknn import recipe as recipes
+from mnist_rknn import recipe_file
 from mnist_rknn.conversion import rknn_file
 from mnist_rknn.deployment import deploy
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import golden, manifest
 
-RECIPE = recipes.load("smoke", TINY)
+RECIPE = recipe_file.load("smoke", TINY)
 
 
 def test_bundle_has_everything_and_is_small(finished):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mnist_rknn import files, recipe
+from mnist_rknn import files, recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import figures, quotes
 
@@ -199,7 +199,7 @@ def test_figures_file_says_where_each_figure_comes_from():
     for name, entry in figures.read().items():
         assert re.fullmatch(r"20\d\d-\d\d-\d\d", entry.date), name
         assert re.match(r"\d+ cores?, x86_64, ", entry.machine), name
-        assert entry.recipe in recipe.names(), name
+        assert entry.recipe in recipe_file.names(), name
         if entry.source.startswith("output/"):
             assert re.fullmatch(r"[0-9a-f]{40}", entry.commit or ""), name
             assert entry.model, name
@@ -231,7 +231,7 @@ def test_what_is_said_of_the_networks_values():
     """Of 178,826 values 3,456 are not trained; the exercise's network is less than a fifth."""
     from mnist_rknn.training import networks
 
-    chosen = recipe.load("mnist").model.arguments
+    chosen = recipe_file.load("mnist").model.arguments
     network = networks.DigitNet(**chosen)
     values = sum(int(value.size) for value in network.state_dict().values())
     trained = sum(int(p.size) for p in network.parameters() if not p.stop_gradient)
@@ -249,7 +249,7 @@ def test_what_is_said_of_the_networks_values():
 
 def a_run(folder: Path, top1: float = 0.5, **changes) -> Path:
     """A finished run, as small as it can be."""
-    chosen = recipe.dump(recipe.load("mnist")) | changes
+    chosen = recipe_file.dump(recipe_file.load("mnist")) | changes
     accuracy = {"top1": top1, "low": 0.4, "high": 0.6, "correct": 50, "images": 100}
     files.write_json(
         folder / "manifest.json",
@@ -282,7 +282,7 @@ def test_figures_of_a_finished_run_are_taken(tmp_path):
 
 
 def test_a_run_with_other_settings_does_not_pass_for_the_recipe(tmp_path):
-    changed = recipe.dump(recipe.load("mnist"))["train"] | {"epochs": 1}
+    changed = recipe_file.dump(recipe_file.load("mnist"))["train"] | {"epochs": 1}
     a_run(tmp_path / "mnist", train=changed)
     entries, lines = figures.take(tmp_path, {})
     assert entries == {}

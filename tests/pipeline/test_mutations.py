@@ -17,7 +17,7 @@ from onnx import TensorProto, helper, numpy_helper
 from support.graphs import classifier
 from support.runs import PROJECT, TINY
 
-from mnist_rknn import files, recipe
+from mnist_rknn import files, recipe_file
 from mnist_rknn.conversion import preflight
 from mnist_rknn.data import dataset
 from mnist_rknn.errors import PipelineError
@@ -307,7 +307,7 @@ def test_there_are_forty_of_them_at_least():
 
 def test_preflight_takes_the_run_as_it_is(finished):
     """The checks that refuse all of the above refuse nothing here."""
-    run = recipe.load("smoke", TINY)
+    run = recipe_file.load("smoke", TINY)
     preflight.check_graph(onnx.load(str(finished / "smoke.slim.onnx")), run, classes=10)
     listed = finished / "calibration.txt"
     assert len(preflight.check_calibration(listed, run, finished / "dataset")) == 100

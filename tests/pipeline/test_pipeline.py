@@ -21,7 +21,7 @@ from support.runs import (
     settings,
 )
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.files import sha256
 from mnist_rknn.pipeline import steps
 
@@ -126,7 +126,7 @@ def test_second_run_of_a_seed_gives_the_same_numbers(tiny_run, tmp_path):
 
 def test_choices_measures_trials_on_validation_digits_only(mnist_folder, tmp_path):
     small = tmp_path / "small.yaml"
-    small.write_text(yaml.safe_dump(recipe.dump(recipe.load("smoke", TINY))))
+    small.write_text(yaml.safe_dump(recipe_file.dump(recipe_file.load("smoke", TINY))))
     folder = tmp_path / "out"
     result = run_script(
         "choices.py", "--recipe", str(small), "--output", str(folder), "--simulated", "50"

@@ -10,7 +10,7 @@ import grimp
 import pytest
 from support.runs import PROJECT, TINY, last_line, run_command, settings
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import FolderLock
 from mnist_rknn.pipeline import steps
@@ -18,7 +18,7 @@ from mnist_rknn.pipeline import steps
 
 def stale(folder, *overrides) -> list[str]:
     """Names of the steps that would run first-hand, ignoring what they would cause."""
-    run = recipe.load("smoke", [*TINY, *overrides])
+    run = recipe_file.load("smoke", [*TINY, *overrides])
     return [step.name for step in steps.select("all") if steps.stale_reason(step, run, folder)]
 
 
@@ -42,7 +42,7 @@ def test_a_changed_key_makes_only_its_steps_stale(finished, override, expected):
 
 
 def test_the_reason_names_the_key(finished):
-    run = recipe.load("smoke", [*TINY, "rknn.quantized_algorithm=mmse"])
+    run = recipe_file.load("smoke", [*TINY, "rknn.quantized_algorithm=mmse"])
     reason = steps.stale_reason(steps.find("05"), run, finished)
     assert reason == "its settings (rknn.quantized_algorithm) changed"
 

@@ -2,23 +2,26 @@
 
 import csv
 import shutil
-from dataclasses import replace
+from typing import get_args
 
 import cv2
 import numpy as np
 import pytest
 from support.runs import TINY, last_line, run_command, settings
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.data import dataset, sources
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.recipe import Recipe
 from mnist_rknn.redraw import skeletons
-from mnist_rknn.redraw.config import CLEAN, HARD_CASES, SIMULATED_CAMERA, RedrawConfig
+from mnist_rknn.redraw.config import PaperName, PenName, RedrawConfig
 from mnist_rknn.redraw.fields import rng_for
 from mnist_rknn.redraw.glyph import glyph_from_mnist
 from mnist_rknn.redraw.ink import Illegible, lay_ink
 from mnist_rknn.redraw.paper import neighbour_ink
 from mnist_rknn.redraw.picture import legibility, redraw, reference, try_redraw
+from mnist_rknn.redraw.prints import PRINTS
+from mnist_rknn.redraw.worlds import CLEAN, HARD_CASES, SIMULATED_CAMERA
 from mnist_rknn.verification import evaluation
 
 CONFIG = RedrawConfig()
@@ -26,7 +29,7 @@ CONFIG = RedrawConfig()
 
 @pytest.fixture(scope="module")
 def digits(mnist_folder):
-    return sources.load_source(recipe.load("mnist"))
+    return sources.load_source(recipe_file.load("mnist"))
 
 
 def test_same_seed_and_index_give_the_same_bytes_in_any_order(digits):
@@ -52,7 +55,7 @@ def test_same_seed_and_index_give_the_same_bytes_in_any_order(digits):
 def test_written_data_set_is_the_same_with_one_process_and_with_several(
     mnist_folder, digits, tmp_path, monkeypatch
 ):
-    run = recipe.load("smoke", TINY)
+    run = recipe_file.load("smoke", TINY)
     indices = dataset.split(run, digits)
     indices = {name: chosen[:40] for name, chosen in indices.items()}
     small = run.dataset.redraw.model_copy(
@@ -80,14 +83,21 @@ def test_no_picture_is_below_the_legibility_floor(digits):
     """A floor that nothing can reach refuses everything, so the floor is really applied."""
     image, label = digits.train_images[0], int(digits.train_classes[0])
     with pytest.raises(Illegible, match="illegible in eight attempts"):
-        redraw(image, label, digits.train_images, 1, 0, replace(CONFIG, min_contrast=1.1))
+        redraw(
+            image,
+            label,
+            digits.train_images,
+            1,
+            0,
+            CONFIG.changed(legibility={"min_contrast": 1.0}),
+        )
     blank = np.zeros((28, 28), np.uint8)
     assert try_redraw(blank, 0, digits.train_images, 1, 0, CONFIG) is None
 
 
 @pytest.mark.parametrize("pen, width", [("ballpoint", 0.03), ("marker", 0.22)])
 def test_no_pen_breaks_a_stroke_or_closes_a_loop(digits, pen, width):
-    config = replace(CONFIG, **{f"{pen}_width": (width, width)})
+    config = CONFIG.changed(pen={f"{pen}_width": (width, width)})
 
     def pieces(ink):  # of the ink, and of the paper: one more than it has loops
         counts = []
@@ -116,7 +126,7 @@ def test_no_pen_breaks_a_stroke_or_closes_a_loop(digits, pen, width):
 
 def test_a_scan_may_have_fewer_pixels_than_the_input(digits):
     def sharpness(scan_size):
-        config = replace(CONFIG, scan=1.0, scan_black_and_white=1.0, scan_size=scan_size)
+        config = CONFIG.changed(scan={"share": 1.0, "black_and_white": 1.0, "size": scan_size})
         pictures = [
             redraw(digits.train_images[i], 0, digits.train_images, 1, i, config) for i in range(20)
         ]
@@ -146,18 +156,18 @@ def test_every_way_of_writing_can_be_drawn_by_name(digits, name):
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
+    ("group", "name", "value"),
     [
-        ("inverted", 1.0),
-        ("jpeg", 1.0),
-        ("shadow", 1.0),
-        ("noise", (0.05, 0.05)),
-        ("extra_stroke", 1.0),
+        ("camera", "inverted", 1.0),
+        ("camera", "jpeg", 1.0),
+        ("camera", "shadow", 1.0),
+        ("camera", "noise", (0.05, 0.05)),
+        ("writing", "extra_stroke", 1.0),
     ],
 )
-def test_every_strength_changes_pictures(digits, field, value):
+def test_every_strength_changes_pictures(digits, group, name, value):
     nothing = 0.0 if isinstance(value, float) else (0.0, 0.0)
-    base = replace(CLEAN, inverted=0.0)
+    base = CLEAN.changed(camera={"inverted": 0.0})
     images = [
         try_redraw(
             digits.train_images[15],
@@ -165,7 +175,7 @@ def test_every_strength_changes_pictures(digits, field, value):
             digits.train_images,
             3,
             4,
-            replace(base, **{field: strength}),
+            base.changed(**{group: {name: strength}}),
         )
         for strength in (value, nothing)
     ]
@@ -173,13 +183,11 @@ def test_every_strength_changes_pictures(digits, field, value):
 
 
 def test_simulated_camera_shares_no_paper_and_no_blur_with_training():
-    train = {name for name, _ in CONFIG.papers}
-    test = {name for name, _ in SIMULATED_CAMERA.papers}
-    assert test and not train & test
-    assert SIMULATED_CAMERA.defocus_kernel != CONFIG.defocus_kernel
-    for case in HARD_CASES.values():
-        assert not train & {name for name, _ in case.papers}
-        assert case.defocus_kernel != CONFIG.defocus_kernel
+    train = set(CONFIG.paper.kinds)
+    assert SIMULATED_CAMERA.paper.kinds
+    for world in (SIMULATED_CAMERA, *HARD_CASES.values()):
+        assert not train & set(world.paper.kinds)
+        assert world.camera.defocus_kernel != CONFIG.camera.defocus_kernel
 
 
 def test_legibility_counts_the_edge_of_a_shadow_as_no_clutter():
@@ -203,9 +211,6 @@ def test_legibility_counts_the_edge_of_a_shadow_as_no_clutter():
 @pytest.mark.parametrize(
     ("override", "expected"),
     [
-        ("dataset.redraw.strengths.nosuch=1", "unknown strength nosuch"),
-        ("dataset.redraw.strengths.shadow=[0, 1]", "shadow is written like its default"),
-        ("dataset.redraw.strengths.noise=[0.2, 0.1]", "noise is written like its default"),
         ("dataset.redraw.camera=-1", "greater than or equal to 0"),
         ("dataset.redraw.camra=1", "unknown key dataset.redraw.camra"),
         ("image.height=32", "redrawn pictures are square"),
@@ -213,12 +218,63 @@ def test_legibility_counts_the_edge_of_a_shadow_as_no_clutter():
 )
 def test_impossible_redrawing_is_refused(override, expected):
     with pytest.raises(PipelineError, match=expected):
-        recipe.load("mnist", [override])
+        recipe_file.load("mnist", [override])
 
 
-def test_a_strength_of_the_recipe_reaches_the_drawing():
-    run = recipe.load("mnist", ["dataset.redraw.strengths.noise=[0.3, 0.4]"])
-    assert run.dataset.redraw.config(48) == replace(CONFIG, image_size=48, noise=(0.3, 0.4))
+HERE = "dataset.redraw.strengths"
+
+
+@pytest.mark.parametrize(
+    ("strength", "value", "expected"),
+    [
+        ("nosuch", "1", "the keys here are writing, pen, place, paper, camera, scan, plain"),
+        ("camera.shdow", "1", "the keys here are supersample, stretch, gradient, shadow, "),
+        ("camera.shadow", "7", "less than or equal to 1"),
+        ("camera.shadow", "[0, 1]", "valid number"),
+        ("camera.shadow", "true", "valid number"),
+        ("camera.shadow", ".nan", "finite number"),
+        ("camera.supersample", "0", "greater than or equal to 1"),
+        ("camera.noise", "[0.2, 0.1]", "[low, high], in order and from 0 to 1"),
+        ("camera.noise", "[0.2, .nan]", "[low, high], in order and from 0 to 1"),
+        ("camera.noise", "[0.2]", "[low, high], in order and from 0 to 1"),
+        ("camera.jpeg_quality", "[0, 90]", "in order and from 1 to 100"),
+        ("camera.defocus_kernel", "disk", "'gauss' or 'disc'"),
+        ("place.heights", "[[1, 0.1]]", "[weight, low, high], such as [[1, 0.3, 0.95]]"),
+        ("place.heights", "[]", "[weight, low, high]"),
+        ("paper.kinds", "{squard: 1}", "'squard' does not exist; there are plain, ruled, squared"),
+        ("paper.kinds", "[[squared, 1]]", "names with weights, such as {ruled: 1}; there are"),
+        ("paper.kinds", "{ruled: -1}", "0 or more"),
+        ("pen.kinds", "{own: 0, pencil: 0}", "not all of them 0"),
+        ("pen.kinds", "{quill: 1}", "there are own, ballpoint, pencil, marker"),
+        # As they were called before they stood in groups.
+        ("shadow", "0.5", f"it is {HERE}.camera.shadow now"),
+        ("papers", "[[squard, 1]]", f"it is {HERE}.paper.kinds now"),
+        ("paper_luma", "[0.1, 0.2]", f"it is {HERE}.paper.luma now"),
+        ("scan", "0.1", f"it is {HERE}.scan.share now"),
+    ],
+)
+def test_impossible_strength_names_key_and_cure(strength, value, expected):
+    with pytest.raises(PipelineError) as error:
+        recipe_file.load("mnist", [f"{HERE}.{strength}={value}"])
+    message = str(error.value)
+    assert f"{HERE}.{strength}" in message and expected in message
+    assert "\n" not in message
+
+
+def test_a_strength_of_the_recipe_reaches_the_drawing_and_leaves_the_others():
+    run = recipe_file.load(
+        "mnist", [f"{HERE}.camera.noise=[0.3, 0.4]", f"{HERE}.pen.kinds={{own: 1}}"]
+    )
+    wanted = CONFIG.changed(camera={"noise": (0.3, 0.4)}, pen={"kinds": {"own": 1.0}})
+    assert run.dataset.redraw.config(48) == wanted
+    assert Recipe.model_validate(recipe_file.dump(run)) == run
+
+
+def test_every_paper_and_every_pen_that_a_recipe_may_name_can_be_drawn(digits):
+    assert set(get_args(PaperName)) == {"plain", *PRINTS}
+    for pen in get_args(PenName):
+        config = CONFIG.changed(pen={"kinds": {pen: 1}})
+        assert try_redraw(digits.train_images[0], 5, digits.train_images, 1, 0, config) is not None
 
 
 def test_camera_is_measured_beside_the_test_images(tiny_run):

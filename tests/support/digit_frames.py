@@ -13,7 +13,7 @@ from mnist_rknn.redraw.ink import lay_ink
 from mnist_rknn.redraw.prints import PRINTS
 from mnist_rknn.redraw.skeletons import SKELETONS
 
-DRAWN = RedrawConfig(rotation_deg=(-8, 8), perspective=0.05)
+DRAWN = RedrawConfig().changed(writing={"rotation_deg": (-8, 8), "perspective": 0.05})
 STYLES = list(SKELETONS)
 
 

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 from support.runs import COMMAND, PROJECT, TINY, kill_when, run_command, settings
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 from mnist_rknn.training import engine
@@ -95,7 +95,7 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
 
 
 def test_engine_configuration_takes_the_recipes_facts(tmp_path):
-    run = recipe.load("mnist", ["image.mean=[10, 20, 30]", "image.color_order=bgr", "seed=9"])
+    run = recipe_file.load("mnist", ["image.mean=[10, 20, 30]", "image.color_order=bgr", "seed=9"])
     config = engine.engine_config(run, tmp_path, tmp_path, ["a", "b", "c"])
     train = config["DataLoader"]["Train"]["dataset"]["transform_ops"]
     assert train[0]["DecodeImage"]["to_rgb"] is False
@@ -104,7 +104,7 @@ def test_engine_configuration_takes_the_recipes_facts(tmp_path):
     assert config["Optimizer"]["name"] == "Muon"
     assert config["Loss"]["Train"][0]["CELoss"]["epsilon"] == 0.1
     plain = engine.engine_config(
-        recipe.load("mnist", ["train.optimizer=Momentum"]), tmp_path, tmp_path, ["a", "b"]
+        recipe_file.load("mnist", ["train.optimizer=Momentum"]), tmp_path, tmp_path, ["a", "b"]
     )
     assert plain["Optimizer"]["name"] == "Momentum"
     assert not any("Flip" in str(op) or "Crop" in str(op) for op in train)
@@ -112,11 +112,11 @@ def test_engine_configuration_takes_the_recipes_facts(tmp_path):
 
 def test_processes_share_the_batch(tmp_path):
     for count in (1, 2, 4):
-        run = recipe.load("mnist", [f"train.processes={count}"])
+        run = recipe_file.load("mnist", [f"train.processes={count}"])
         config = engine.engine_config(run, tmp_path, tmp_path, ["a", "b"])
         sampler = config["DataLoader"]["Train"]["sampler"]
         assert sampler["batch_size"] * count == run.train.batch_size
-    on_gpu = recipe.load("mnist", ["train.device=gpu:0", "train.processes=4"])
+    on_gpu = recipe_file.load("mnist", ["train.device=gpu:0", "train.processes=4"])
     assert engine.processes(on_gpu) == 1
 
 

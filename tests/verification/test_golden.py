@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.runs import run_command
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.conversion import inference, rknn_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import golden, metrics
@@ -24,7 +24,7 @@ def pack(tiny_run, simulator, tmp_path_factory) -> Path:
     difference; to the run's own pictures, many of them gray, it may make next to none.
     """
     folder = tmp_path_factory.mktemp("pack")
-    image = recipe.load("smoke").image
+    image = recipe_file.load("smoke").image
     file = rknn_file.read(tiny_run / "smoke.rknn")
     with np.load(tiny_run / "golden.npz") as arrays:
         images, classes = arrays["images"], arrays["classes"]
@@ -47,7 +47,7 @@ def simulator(tiny_run, tmp_path_factory):
     """The model in the simulator; a function from pictures to INT8 logits."""
     log = tmp_path_factory.mktemp("simulator") / "log"
     rknn = inference.build(
-        recipe.load("smoke"), tiny_run / "smoke.slim.onnx", tiny_run / "calibration.txt", log
+        recipe_file.load("smoke"), tiny_run / "smoke.slim.onnx", tiny_run / "calibration.txt", log
     )
     output = rknn_file.read(tiny_run / "smoke.rknn").output
     yield lambda images: golden.to_int8(inference.run_simulator(rknn, images), output)
@@ -99,7 +99,7 @@ def test_right_answers_match(pack, simulator, tmp_path, logits):
 
 @pytest.mark.parametrize("mistake", golden.CAUSES)
 def test_each_mistake_of_a_program_is_recognised(pack, simulator, tmp_path, mistake):
-    spoilt = golden.spoilt(pictures(pack), recipe.load("smoke").image)[mistake]
+    spoilt = golden.spoilt(pictures(pack), recipe_file.load("smoke").image)[mistake]
     found = verdict(pack, write_log(tmp_path / "log", pack, simulator(spoilt)))
     assert not found["match"]
     assert found["cause"] == golden.CAUSES[mistake]
@@ -107,7 +107,7 @@ def test_each_mistake_of_a_program_is_recognised(pack, simulator, tmp_path, mist
 
 @pytest.mark.parametrize("mistake", ["normalised", "int8"])
 def test_mistakes_are_recognised_from_labels_and_scores_alone(pack, simulator, tmp_path, mistake):
-    spoilt = golden.spoilt(pictures(pack), recipe.load("smoke").image)[mistake]
+    spoilt = golden.spoilt(pictures(pack), recipe_file.load("smoke").image)[mistake]
     found = verdict(pack, write_log(tmp_path / "log", pack, simulator(spoilt), logits=False))
     assert found["cause"] == golden.CAUSES[mistake]
 
@@ -127,14 +127,14 @@ def test_a_picture_that_never_arrives_is_recognised(pack, simulator, tmp_path):
 
 def test_a_mistake_that_explains_only_most_of_the_answers_is_not_named(pack, simulator, tmp_path):
     images = pictures(pack)
-    images[10:] = golden.spoilt(images, recipe.load("smoke").image)["normalised"][10:]
+    images[10:] = golden.spoilt(images, recipe_file.load("smoke").image)["normalised"][10:]
     found = verdict(pack, write_log(tmp_path / "log", pack, simulator(images)))
     assert not found["match"] and found["cause"] is None
 
 
 def test_a_mistake_in_the_sdk_is_recognised_though_the_npu_is_right(pack, simulator, tmp_path):
     right = simulator(pictures(pack))
-    spoilt = golden.spoilt(pictures(pack), recipe.load("smoke").image)["normalised"]
+    spoilt = golden.spoilt(pictures(pack), recipe_file.load("smoke").image)["normalised"]
     found = verdict(pack, write_log(tmp_path / "log", pack, simulator(spoilt), raw=right))
     assert not found["match"] and found["largest_steps"] == 0
     assert found["cause"] == golden.CAUSES["normalised"]
@@ -143,7 +143,7 @@ def test_a_mistake_in_the_sdk_is_recognised_though_the_npu_is_right(pack, simula
 
 
 def test_two_mistakes_at_once_are_both_named(pack, simulator, tmp_path):
-    spoilt = golden.spoilt(pictures(pack), recipe.load("smoke").image)["int8"]
+    spoilt = golden.spoilt(pictures(pack), recipe_file.load("smoke").image)["int8"]
     log = write_log(tmp_path / "log", pack, simulator(spoilt), softmaxes=2)
     assert verdict(pack, log)["cause"] == f"{golden.CAUSES['int8']}; and {golden.SOFTMAX_TWICE}"
 
@@ -152,7 +152,7 @@ def test_another_model_and_another_runtime_are_named(pack, simulator, tiny_run, 
     listed = tmp_path / "short.txt"
     listed.write_text("".join((tiny_run / "calibration.txt").read_text().splitlines(True)[:1]))
     rknn = inference.build(
-        recipe.load("smoke"), tiny_run / "smoke.slim.onnx", listed, tmp_path / "log"
+        recipe_file.load("smoke"), tiny_run / "smoke.slim.onnx", listed, tmp_path / "log"
     )
     with np.load(tiny_run / "golden.npz") as arrays:
         logits = inference.run_simulator(rknn, arrays["images"])

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from support.runs import run_command
 
-from mnist_rknn import cli, recipe
+from mnist_rknn import cli, recipe, recipe_file
 from mnist_rknn.conversion import rknn_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import comparison
@@ -180,7 +180,7 @@ def test_file_larger_than_the_module_is_not_read(tmp_path):
 def test_recipe_loader_survives_arbitrary_bytes(tmp_path, content):
     path = tmp_path / "any.yaml"
     path.write_bytes(content)
-    survives(path, lambda path: recipe.load(str(path)))
+    survives(path, lambda path: recipe_file.load(str(path)))
 
 
 SECTIONS = sorted(set(recipe.Recipe.model_fields) - {"name", "description", "seed"})
@@ -193,11 +193,11 @@ SECTIONS = sorted(set(recipe.Recipe.model_fields) - {"name", "description", "see
     value=JSON,
 )
 def test_recipe_loader_survives_any_value_anywhere(tmp_path, section, key, value):
-    content = yaml.safe_load((recipe.CONFIGS / "mnist.yaml").read_text())
+    content = yaml.safe_load((recipe_file.CONFIGS / "mnist.yaml").read_text())
     content.setdefault(section, {})[key] = value
     path = tmp_path / "mutated.yaml"
     path.write_text(yaml.safe_dump(content, allow_unicode=True))
-    survives(path, lambda path: recipe.load(str(path)))
+    survives(path, lambda path: recipe_file.load(str(path)))
 
 
 @pytest.mark.parametrize(
@@ -213,7 +213,7 @@ def test_recipe_that_grows_or_nests_without_end(tmp_path, text, expected):
     path = tmp_path / "bomb.yaml"
     path.write_text(text)
     with pytest.raises(PipelineError, match=expected):
-        recipe.load(str(path))
+        recipe_file.load(str(path))
 
 
 # --- compare --------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.verification import metrics
 
 
@@ -56,7 +56,7 @@ def test_log_probabilities_compare_like_logits():
 )
 def test_each_threshold_can_be_missed(change, named):
     good = {"accuracy": {"top1": 0.999}, "drop": 0.0, "cosine": {"mean": 1.0}}
-    wanted = recipe.load("mnist").verify
+    wanted = recipe_file.load("mnist").verify
     missed = metrics.misses({"rknn": {**good, **change}}, wanted, None)
     assert [named in line for line in missed] == ([True] if named else [])
 
@@ -71,7 +71,7 @@ def test_each_threshold_can_be_missed(change, named):
 )
 def test_each_threshold_of_the_simulated_camera_can_be_missed(change, named):
     good = {"accuracy": {"top1": 0.999}, "drop": 0.0, "cosine": {"mean": 1.0}}
-    wanted = recipe.load("mnist").verify
+    wanted = recipe_file.load("mnist").verify
     missed = metrics.misses({"rknn": good}, wanted, {"rknn": {**good, **change}})
     expected = [True] if named else []
     assert [named in line and "simulated camera" in line for line in missed] == expected

@@ -13,11 +13,11 @@ import yaml
 from support.graphs import classifier
 from support.runs import PROJECT, TINY, last_line, run_command, settings
 
-from mnist_rknn import recipe
+from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import layer_error, metrics, quantstudy, report
 
-RUN = recipe.load("smoke", TINY)
+RUN = recipe_file.load("smoke", TINY)
 
 
 @pytest.fixture(scope="module")
@@ -242,7 +242,7 @@ def test_a_lost_cell_alone_is_built_again_and_is_the_same(studied, tmp_path):
 
 def test_winner_is_written_only_where_it_belongs(tmp_path):
     path = tmp_path / "mine.yaml"
-    shutil.copy(recipe.CONFIGS / "mnist.yaml", path)
+    shutil.copy(recipe_file.CONFIGS / "mnist.yaml", path)
     before = path.read_text().splitlines()
     quantstudy.write_winner(str(path), {"algorithm": "mmse", "method": "layer", "images": 50})
     after = path.read_text().splitlines()

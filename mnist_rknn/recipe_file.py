@@ -1,0 +1,171 @@
+"""Recipes as files: found by name or path, read, overridden, and refused in one line.
+
+A recipe is a YAML file in `configs/`. What it may say stands in `recipe`.
+"""
+
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, get_args
+
+import yaml
+from pydantic import ValidationError
+
+from .errors import PipelineError
+from .files import PROJECT
+from .recipe import Recipe
+
+CONFIGS = PROJECT / "configs"
+MADE_WITH = "made_with"  # in a run's own recipe, where it came from
+LARGEST = 100_000  # bytes of a recipe's file
+
+
+def names() -> list[str]:
+    """Names of the recipes in `configs/`, sorted."""
+    return sorted(path.stem for path in CONFIGS.glob("*.yaml"))
+
+
+def load(recipe: str = "mnist", overrides: Sequence[str] = ()) -> Recipe:
+    """Read, override and check a recipe.
+
+    Args:
+        recipe: a name in `configs/`, or the path of a YAML file.
+        overrides: changes as "section.key=value"; the value is read as YAML.
+
+    Raises:
+        PipelineError: no such recipe, not YAML, or a key or value that cannot work.
+    """
+    path = find(recipe)
+    content = parse_yaml(path)
+    if not isinstance(content, dict):
+        raise PipelineError(f"recipe {path.name} is empty: start from configs/mnist.yaml")
+    content.pop(MADE_WITH, None)
+    content = {"name": path.stem, **content}
+    for override in overrides:
+        _set(content, override)
+    try:
+        return Recipe.model_validate(content)
+    except ValidationError as error:
+        raise PipelineError(_one_line(path.name, error)) from None
+
+
+def parse_yaml(path: Path) -> Any:
+    """The content of a YAML file of ours or the maker's.
+
+    Raises:
+        PipelineError: not YAML, with references, or far too long.
+    """
+    if path.stat().st_size > LARGEST:
+        raise PipelineError(f"recipe {path.name} has more than {LARGEST:,} bytes: it is no recipe")
+    try:
+        return _parse(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        place = getattr(error, "problem_mark", None)
+        where = f" at line {place.line + 1}" if place else ""
+        raise PipelineError(f"recipe {path.name} is not valid YAML{where}") from None
+
+
+def _parse(text: str) -> Any:
+    """YAML without references, whose expansion has no limit.
+
+    Raises:
+        yaml.YAMLError: not YAML, or with a reference.
+        ValueError: a date or number that does not exist.
+        RecursionError: nested too deeply.
+    """
+    for token in yaml.scan(text):
+        if isinstance(token, yaml.AliasToken):
+            raise yaml.MarkedYAMLError(problem="a reference", problem_mark=token.start_mark)
+    return yaml.safe_load(text)
+
+
+def find(recipe: str) -> Path:
+    """Path of a recipe given by name or by path."""
+    if recipe.endswith((".yaml", ".yml")):
+        if Path(recipe).is_file():
+            return Path(recipe)
+        raise PipelineError(f"recipe file {recipe} does not exist")
+    path = CONFIGS / f"{recipe}.yaml"
+    if "/" in recipe or not path.is_file():
+        raise PipelineError(f"unknown recipe {recipe!r}: choose one of {', '.join(names())}")
+    return path
+
+
+def _set(content: dict, override: str) -> None:
+    """Apply one "a.b=value" to nested dictionaries, in place."""
+    key, separator, text = override.partition("=")
+    if not separator or not key:
+        raise PipelineError(f"override {override!r}: write it as section.key=value")
+    try:
+        value = _parse(text)
+    except (yaml.YAMLError, ValueError, RecursionError):
+        raise PipelineError(f"override {override!r}: the value is not valid YAML") from None
+    if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
+        try:
+            value = float(value)
+        except ValueError:
+            pass
+    *sections, last = key.split(".")
+    for section in sections:
+        content = content.setdefault(section, {})
+        if not isinstance(content, dict):
+            raise PipelineError(f"override {override!r}: {section} is not a section")
+    content[last] = value
+
+
+def split(text: str) -> list[str]:
+    """Overrides in one text, as make's SET has them: "train.epochs=2 model.arguments={stem: 24}".
+
+    One begins with `key=` behind a blank, unless that would leave a bracket or a quote before it
+    open: so lists, maps and quoted texts may hold anything.
+    """
+    overrides: list[str] = []
+    for part in re.split(r"(?<=\s)(?=[A-Za-z_][\w.]*=)", text.strip()):
+        if overrides and not _is_whole(overrides[-1]):
+            overrides[-1] += part
+        else:
+            overrides.append(part)
+    return [override.strip() for override in overrides if override]
+
+
+def _is_whole(override: str) -> bool:
+    try:
+        _parse(override.partition("=")[2].strip())
+    except yaml.YAMLError:
+        return False
+    except (ValueError, RecursionError):  # `_set` says so
+        pass
+    return True
+
+
+def _one_line(name: str, error: ValidationError) -> str:
+    """The first problem pydantic found, as one line: key, value, cure."""
+    problem, others = error.errors()[0], error.error_count() - 1
+    key = ".".join(str(part) for part in problem["loc"] if part != "function-before")
+    more = f" (and {others} more)" if others else ""
+    if problem["type"] == "extra_forbidden":
+        fields = _section_fields(problem["loc"][:-1])
+        return f"recipe {name}: unknown key {key}: the keys here are {', '.join(fields)}{more}"
+    message = problem["msg"].removeprefix("Value error, ")
+    if not message[:4].isupper():  # keep RKNN as it is
+        message = message[:1].lower() + message[1:]
+    if problem["type"] == "value_error" and isinstance(problem["input"], dict) and ": " in message:
+        return f"recipe {name}: {message}{more}"  # a check across keys names its key itself
+    if problem["type"] == "missing":
+        return f"recipe {name}: {key} is missing{more}"
+    value = repr(problem["input"])
+    value = value if len(value) <= 80 else f"{value[:77]}..."
+    return f"recipe {name}: {key}: {value} cannot work: {message}{more}"
+
+
+def _section_fields(location: tuple) -> list[str]:
+    section: Any = Recipe
+    for part in location:
+        section = section.model_fields[part].annotation
+        section = next((a for a in get_args(section) if a is not type(None)), section)
+    return list(section.model_fields)
+
+
+def dump(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as plain data, as it goes into the manifest."""
+    return recipe.model_dump(mode="json")
