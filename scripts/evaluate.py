@@ -17,6 +17,7 @@ from mnist_rknn import recipe as recipes
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import relative
 from mnist_rknn.pipeline import steps
+from mnist_rknn.records import Accuracy
 
 
 def main() -> int:
@@ -40,16 +41,14 @@ def main() -> int:
     print(f"{'group':<16} {'pictures':>8}   {'float ONNX':>26}   {'INT8 simulator':>26}")
     for group in results["slim"]:
         cells = [_share(results[stage][group]) for stage in ("slim", "rknn")]
-        print(
-            f"{group:<16} {results['slim'][group]['images']:>8}   {cells[0]:>26}   {cells[1]:>26}"
-        )
+        print(f"{group:<16} {results['slim'][group].images:>8}   {cells[0]:>26}   {cells[1]:>26}")
     print(f"\nin brackets: 95 % interval; details in {relative(run / 'evaluate')}")
     return 0
 
 
-def _share(accuracy: dict) -> str:
-    low, high = 100 * accuracy["low"], 100 * accuracy["high"]
-    return f"{100 * accuracy['top1']:6.2f} % [{low:.2f}, {high:.2f}]"
+def _share(accuracy: Accuracy) -> str:
+    low, high = 100 * accuracy.low, 100 * accuracy.high
+    return f"{100 * accuracy.top1:6.2f} % [{low:.2f}, {high:.2f}]"
 
 
 if __name__ == "__main__":
