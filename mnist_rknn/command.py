@@ -191,7 +191,7 @@ def answers(command: Callable[..., Answer]) -> Callable[..., int]:
         with output_to_stderr() if as_json else contextlib.nullcontext():
             answer = command(*chosen, **rest)
         if as_json:
-            print(json.dumps(answer.data, indent=2, ensure_ascii=False))
+            print(json.dumps(answer.data, indent=2, ensure_ascii=False, default=_plain))
         elif answer.text:
             print(answer.text)
         if answer.error:
@@ -199,6 +199,11 @@ def answers(command: Callable[..., Answer]) -> Callable[..., int]:
         return OK if answer.ok else NO
 
     return printed
+
+
+def _plain(record: Any) -> Any:
+    """A record as JSON can say it."""
+    return record.model_dump(mode="json", by_alias=True)
 
 
 def numbers_option(name: str, text: str) -> Callable:

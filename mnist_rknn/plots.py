@@ -14,6 +14,8 @@ import onnx
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
+from .records import Layer, LayerError, Stages
+
 BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 
 
@@ -270,15 +272,12 @@ def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
     return _finished(figure)
 
 
-def stage_accuracy(stages: dict[str, dict]) -> Figure:
-    """Top-1 accuracy of each stage with its 95 % interval.
-
-    Args:
-        stages: name -> `metrics.Accuracy` as a dict.
-    """
+def stage_accuracy(stages: Stages) -> Figure:
+    """Top-1 accuracy of each stage with its 95 % interval."""
     figure, axis = plt.subplots(figsize=(6, 0.5 * len(stages) + 0.9))
-    for row, (_, share) in enumerate(stages.items()):
-        low, top1, high = (100 * share[key] for key in ("low", "top1", "high"))
+    for row, stage in enumerate(stages.values()):
+        share = stage.accuracy
+        low, top1, high = (100 * value for value in (share.low, share.top1, share.high))
         color = ORANGE if row == len(stages) - 1 else BLUE
         axis.errorbar(
             top1, row, xerr=[[top1 - low], [high - top1]], fmt="o", color=color, capsize=4
@@ -297,16 +296,14 @@ def stage_accuracy(stages: dict[str, dict]) -> Figure:
     return _finished(figure)
 
 
-def layer_cost(layers: Sequence[dict]) -> Figure:
+def layer_cost(layers: Sequence[Layer]) -> Figure:
     """The compiler's estimate of cycles and KB moved, layer by layer, in execution order."""
-    shown = [
-        layer for layer in layers if layer["operator"] not in ("InputOperator", "OutputOperator")
-    ]
-    names = [f"{layer['id']} {layer['operator']}" for layer in shown]
+    shown = [layer for layer in layers if layer.operator not in ("InputOperator", "OutputOperator")]
+    names = [f"{layer.id} {layer.operator}" for layer in shown]
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 0.26 * len(shown) + 1), sharey=True)
     places = np.arange(len(shown))
-    left.barh(places, [layer["cycles"] for layer in shown], color=BLUE)
-    right.barh(places, [layer["traffic_kb"] for layer in shown], color=ORANGE)
+    left.barh(places, [layer.cycles for layer in shown], color=BLUE)
+    right.barh(places, [layer.traffic_kb for layer in shown], color=ORANGE)
     left.set(yticks=places, title="cycles (compiler estimate)")
     left.set_yticklabels(names, fontsize=8)
     left.invert_yaxis()
@@ -353,21 +350,18 @@ def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
     return _finished(figure)
 
 
-def layer_error(layers: Sequence[dict]) -> Figure:
-    """What INT8 loses in each layer, in execution order, alone and with those before it.
-
-    Args:
-        layers: rows of `layer_error.combine`.
-    """
+def layer_error(layers: Sequence[LayerError]) -> Figure:
+    """What INT8 loses in each layer, in execution order, alone and with those before it."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 0.26 * len(layers) + 1), sharey=True)
     places = np.arange(len(layers))
     for kind, color, marker in (("accumulated", GRAY, "o"), ("single", ORANGE, "D")):
-        loss = [max(0.0, 1 - layer[kind]["cosine"]) for layer in layers]
-        distance = [layer[kind]["distance"] for layer in layers]
+        found = [getattr(layer, kind) for layer in layers]
+        loss = [max(0.0, 1 - row.cosine) for row in found]
+        distance = [row.distance for row in found]
         left.plot(loss, places, marker=marker, color=color, lw=1, ms=4, label=kind)
         right.plot(distance, places, marker=marker, color=color, lw=1, ms=4, label=kind)
     left.set(title="1 − cosine, 0 is no loss (simulator)", xlim=(0, None), yticks=places)
-    left.set_yticklabels([f"{layer['operator']} {layer['name']}" for layer in layers], fontsize=7)
+    left.set_yticklabels([f"{layer.operator} {layer.name}" for layer in layers], fontsize=7)
     left.invert_yaxis()
     left.locator_params(axis="x", nbins=4)
     left.ticklabel_format(axis="x", style="sci", scilimits=(-2, 2))

@@ -20,6 +20,7 @@ from ..errors import PipelineError
 from ..files import relative, replacing, write_text
 from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
 from ..recipe_file import parse_yaml
+from ..records import Compilation
 from . import calibration, onnx_graph, preflight, rknn_file, rknn_toolkit
 
 LIST_CURE = "write one picture file a line into it"
@@ -118,7 +119,7 @@ def export(
     model_save_path: Path,
     target_platform: str,
     say: Callable[[str], None] = print,
-) -> rknn_toolkit.Compilation:
+) -> Compilation:
     """Convert an ONNX model as the maker's `utils/export.py` does, and refuse what cannot work.
 
     Args:

@@ -12,7 +12,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,6 +20,7 @@ from ..capture import output_to
 from ..errors import PipelineError
 from ..files import relative
 from ..recipe import Recipe
+from ..records import Compilation, Layer
 from . import torch_standin
 
 # Operators the RV1106 runtime can run on its CPU (Rockchip's V2.3.2 operator list).
@@ -70,47 +70,6 @@ TRANSLATIONS = (
     ),
     (r"input.?shape|input_size_list", "the input shape does not fit the graph: run 03_export"),
 )
-
-
-@dataclass(frozen=True)
-class Layer:
-    """One row of the compiler's layer table. All figures are the compiler's estimates."""
-
-    id: int
-    operator: str
-    dtype: str
-    target: str  # NPU or CPU
-    input_shape: str
-    output_shape: str
-    ddr_cycles: int
-    npu_cycles: int
-    cycles: int  # the larger of the two; 0 where the compiler gives none (pool, Mul)
-    traffic_kb: float  # KB read and written
-    name: str
-
-
-@dataclass(frozen=True)
-class Compilation:
-    """What the compiler printed about a model: estimates, not measured on a board."""
-
-    layers: list[Layer]
-    weights_kb: float
-    internal_kb: float
-
-    @property
-    def cycles(self) -> int:
-        """Sum over the layers; a lower bound, as some layers print 0."""
-        return sum(layer.cycles for layer in self.layers)
-
-    def to_json(self) -> dict[str, Any]:
-        """As it goes into `layers.json`."""
-        return {
-            "source": "compiler estimate (rknn-toolkit2), not measured on a board",
-            "cycles": self.cycles,
-            "weights_kb": self.weights_kb,
-            "internal_kb": self.internal_kb,
-            "layers": [asdict(layer) for layer in self.layers],
-        }
 
 
 def load_api() -> type:
@@ -323,7 +282,12 @@ def parse_log(log: Path) -> Compilation:
                 name=name,
             )
         )
-    return Compilation(layers, float(weights[-1]), float(internal[-1]))
+    return Compilation(
+        cycles=sum(layer.cycles for layer in layers),
+        weights_kb=float(weights[-1]),
+        internal_kb=float(internal[-1]),
+        layers=layers,
+    )
 
 
 def require_runnable(compilation: Compilation) -> None:

@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PipelineError
-from ..files import read_json, relative, replacing, sha256, write_json
+from ..files import read_json, relative, replacing, sha256
 from ..recipe import Recipe
+from ..records import Board, checked
 from ..verification import golden, manifest
 from . import deploy
 
@@ -168,15 +169,15 @@ def measure(
         golden.read_pack(bundle / "golden"), golden.read_log(log), versions["runtime"]
     )
     content = {
-        "measured": "on the module",
         "model_sha256": sha256(bundle / target["model"]),
         "program": "C++" if program.startswith("./") else "Python",
         **versions,
         "golden": found,
         "bench": _bench(bench, program),
     }
-    write_json(folder / "board.json", content)
-    manifest.write_board(folder, content)
+    board = checked(Board, content, Board.FILE)
+    board.write(folder)
+    manifest.write_board(folder, board)
     return content
 
 

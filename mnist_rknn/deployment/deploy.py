@@ -17,8 +17,9 @@ import numpy as np
 from ..conversion import inference, rknn_file, rknn_toolkit
 from ..data import archives, dataset
 from ..errors import PipelineError
-from ..files import PROJECT, read_json, relative, replacing_folder, write_json
+from ..files import PROJECT, relative, replacing_folder, write_json
 from ..recipe import Image, Recipe
+from ..records import Manifest
 from ..verification import golden
 
 SOURCES = PROJECT / "deploy"
@@ -44,10 +45,10 @@ def build(recipe: Recipe, folder: Path, codegen: bool = False) -> Path:
         PipelineError: the run is not finished or not verified, or its model is one that the
             module would refuse.
     """
-    manifest = read_json(folder / "manifest.json")
-    if not manifest["verified"]:
+    manifest = Manifest.read(folder)
+    if not manifest.verified:
         raise PipelineError(
-            f"{relative(folder)} is not verified ({'; '.join(manifest['misses'])}): a model that "
+            f"{relative(folder)} is not verified ({'; '.join(manifest.misses)}): a model that "
             "misses its recipe's thresholds is not packed; mend it and run 06_verify"
         )
     model = folder / f"{recipe.name}.rknn"
@@ -55,7 +56,6 @@ def build(recipe: Recipe, folder: Path, codegen: bool = False) -> Path:
     image = recipe.image
     shape = [1, 3, image.height, image.width]
     rknn_file.require_deployable(file, recipe.rknn.target_platform, shape, image.mean, image.std)
-    labels = manifest["output"]["labels"]
     target = folder / "deploy"
     with replacing_folder(target) as bundle:
         shutil.copyfile(model, bundle / model.name)
@@ -66,7 +66,9 @@ def build(recipe: Recipe, folder: Path, codegen: bool = False) -> Path:
         for source in sorted((SOURCES / "cpp").iterdir()):
             shutil.copyfile(source, bundle / "cpp" / source.name)
         (bundle / "golden").mkdir()
-        golden.write_pack(bundle / "golden", folder / "golden.npz", image, file, labels)
+        golden.write_pack(
+            bundle / "golden", folder / "golden.npz", image, file, manifest.output.labels
+        )
         _write_frame(bundle / "golden" / "frame.bmp", folder / "golden.npz", image)
         write_json(bundle / "manifest.json", _manifest(manifest, file))
         _write_readmes(bundle, recipe, manifest, file)
@@ -85,14 +87,14 @@ def files(bundle: Path) -> list[Path]:
     return sorted(found for found in bundle.rglob("*") if found.is_file())
 
 
-def _manifest(manifest: dict[str, Any], file: rknn_file.RknnFile) -> dict[str, Any]:
+def _manifest(manifest: Manifest, file: rknn_file.RknnFile) -> dict[str, Any]:
     """What of a run's manifest concerns the module, without anything that differs by build."""
-    kept = ("packages", "target", "input", "output", "accuracy", "camera_accuracy", "estimate")
+    kept = {"packages", "target", "input", "output", "accuracy", "camera_accuracy", "estimate"}
     return {
-        "recipe": manifest["recipe"]["name"],
-        "model": f"{manifest['recipe']['name']}.rknn",
+        "recipe": manifest.recipe["name"],
+        "model": f"{manifest.recipe['name']}.rknn",
         "custom_string": file.custom_string,
-        **{key: manifest[key] for key in kept},
+        **manifest.model_dump(include=kept),
         "seen_on_the_module": SEEN_ON_THE_MODULE,
         "measured": "accuracy on the PC, rknn in the RKNN simulator; board: not measured",
     }
@@ -115,7 +117,7 @@ def _write_frame(path: Path, source: Path, image: Image) -> None:
 
 
 def _write_readmes(
-    bundle: Path, recipe: Recipe, manifest: dict[str, Any], file: rknn_file.RknnFile
+    bundle: Path, recipe: Recipe, manifest: Manifest, file: rknn_file.RknnFile
 ) -> None:
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(SOURCES),
@@ -129,7 +131,7 @@ def _write_readmes(
             height=recipe.image.height,
             width=recipe.image.width,
             toolkit=file.toolkit,
-            accuracy=manifest["accuracy"]["rknn"],
+            accuracy=manifest.accuracy["rknn"],
             address=ADDRESS,
             folder=f"{FOLDER}/{recipe.name}",
             pictures=golden.PICTURES,

@@ -20,6 +20,7 @@ from .environment import installed_version
 from .steps import NOTEBOOKS, OUTPUT, PACKAGE, find
 
 RECIPE = "recipe.yaml"
+MANIFEST = "manifest.json"
 STARTED = "MNIST_RKNN_STARTED"  # time at which the runner began the step, seconds since 1970
 
 
@@ -150,6 +151,8 @@ class Run:
         tries.unlink(self.step, self.recipe, self.folder)
         self._made_from = graph.made_from(self.step, self.recipe, self.folder)
         graph.record_file(self.step, self.folder).unlink(missing_ok=True)
+        if not self.step.extra:  # it spoke of what this step is about to replace
+            (self.folder / MANIFEST).unlink(missing_ok=True)
         # A script counts from before the kernel's start; by hand it is from here.
         self._started = float(os.environ.get(STARTED) or time.time())
 

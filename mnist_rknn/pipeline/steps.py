@@ -119,6 +119,7 @@ STEPS = (
             "verification/layer_error.py",
             "conversion/maker.py",
             "verification/golden.py",
+            "records.py",
         ),
         inputs=("{name}.slim.onnx", "calibration.txt"),
         outputs=(
@@ -134,9 +135,14 @@ STEPS = (
         "06_verify",
         "measure every stage on the test images",
         settings=("image", "rknn", "verify", "budget"),
-        modules=("conversion/inference.py", "verification/metrics.py", "verification/manifest.py"),
+        modules=(
+            "conversion/inference.py",
+            "verification/metrics.py",
+            "verification/manifest.py",
+            "records.py",
+        ),
         inputs=("dataset/pictures.csv", "{name}.rknn"),
-        outputs=("verify.json", "manifest.json"),
+        outputs=("verify.json",),
         packages=("rknn-toolkit2", "onnxruntime"),
     ),
     Step(
@@ -157,6 +163,7 @@ STEPS = (
             "verification/quantstudy.py",
             "conversion/inference.py",
             "verification/metrics.py",
+            "records.py",
         ),
         inputs=("dataset/pictures.csv", "{name}.slim.onnx", "calibration.txt", "layer_error.json"),
         outputs=("{name}.qdq.onnx", "second_opinion.json", "quantstudy.json"),

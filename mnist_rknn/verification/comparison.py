@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from ..errors import PipelineError
-from ..files import read_json, relative
+from ..records import Compilation, Manifest
+from .manifest import flat
 
 Change = dict[str, Any]  # {"first": ..., "second": ...}
 
@@ -22,54 +22,36 @@ def compare(first: Path, second: Path) -> dict[str, dict[str, Change]]:
         lacks is None. Accuracies are top-1 from 0 to 1.
 
     Raises:
-        PipelineError: no manifest there, or one that is damaged.
+        PipelineError: no manifest there, one that is damaged, or one of another version.
     """
     a, b = _read(first), _read(second)
     return {part: _changes(a[part], b[part]) for part in a}
 
 
 def _read(run: Path) -> dict[str, dict[str, Any]]:
-    path = run / "manifest.json" if run.is_dir() else run
-    manifest = read_json(path)
-    layers = path.with_name("layers.json")
-    try:
-        sets = {"test": manifest["accuracy"], "simulated camera": manifest["camera_accuracy"]}
-        for stage, cases in manifest["hard_case_accuracy"].items():
-            for case, value in cases.items():
-                sets.setdefault(f"hard cases, {case}", {})[stage] = value
-        rows = read_json(layers)["layers"] if layers.is_file() else []
-        return {
-            "recipe": _flat(manifest["recipe"]),
-            "packages": manifest["packages"],
-            "accuracy": {
-                f"{name}, {stage}": value
-                for name, stages in sets.items()
-                for stage, value in stages.items()
-            },
-            "estimate": {
-                key: manifest["estimate"][key] for key in ("cycles", "weights_kb", "internal_kb")
-            },
-            "layers": {
-                f"{row['id']:>2} {row['operator']}": f"{row['output_shape']} {row['dtype']} "
-                f"{row['target']}, {row['cycles']:,} cycles"
-                for row in rows
-            },
-            "calibration": dict(manifest["calibration"].get("sha256", {})),
-        }
-    except (KeyError, TypeError, AttributeError):
-        raise PipelineError(
-            f"{relative(path)} is no manifest of a run, or of an older version: run 06_verify"
-        ) from None
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with keys such as "train.epochs"."""
-    if not isinstance(value, dict) or not value:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
-    return flat
+    path = run / Manifest.FILE if run.is_dir() else run
+    manifest = Manifest.read(path)
+    layers = path.with_name(Compilation.FILE)
+    sets = {"test": manifest.accuracy, "simulated camera": manifest.camera_accuracy}
+    for stage, cases in manifest.hard_case_accuracy.items():
+        for case, share in cases.items():
+            sets.setdefault(f"hard cases, {case}", {})[stage] = share
+    return {
+        "recipe": flat(manifest.recipe),
+        "packages": manifest.packages,
+        "accuracy": {
+            f"{name}, {stage}": share
+            for name, stages in sets.items()
+            for stage, share in stages.items()
+        },
+        "estimate": manifest.estimate.model_dump(exclude={"source"}),
+        "layers": {
+            f"{row.id:>2} {row.operator}": f"{row.output_shape} {row.dtype} "
+            f"{row.target}, {row.cycles:,} cycles"
+            for row in (Compilation.read(layers).layers if layers.is_file() else [])
+        },
+        "calibration": dict(manifest.calibration.sha256),
+    }
 
 
 def _changes(first: dict[str, Any], second: dict[str, Any]) -> dict[str, Change]:

@@ -51,6 +51,8 @@ def of_a_failure(recipe: Recipe, folder: Path) -> Iterator[None]:
         from . import report
 
         with contextlib.suppress(PipelineError):
+            manifest.write(recipe, folder)  # all is done but good enough: it says so
+        with contextlib.suppress(PipelineError):
             print(f"report: {relative(report.build(recipe, folder))}")
         raise
 

@@ -4,9 +4,9 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipe_file
-from ..files import read_json, write_json
+from ..files import write_json
 from ..pipeline import runner, runs, steps
-from . import manifest as manifests
+from . import manifest
 
 # Each is recipe mobilenetv3 with these changes; the default network is in its own run.
 REFERENCES = {
@@ -53,12 +53,13 @@ def measure(name: str, changes: list[str], pictures: int, output: Path) -> dict[
         runner.run_steps(
             steps.select("01-06"), recipe, folder, runs.MadeWith("mobilenetv3", overrides)
         )
-        manifests.write(recipe, folder)
-    manifest = read_json(folder / "manifest.json")
+        measured = manifest.write(recipe, folder)
     return {
         "name": name,
-        **{key: manifest["estimate"][key] for key in ("cycles", "weights_kb", "internal_kb")},
-        "parameters": manifest["training"]["parameters"],
-        "accuracy": manifest["accuracy"]["rknn"] if pictures >= MEANINGFUL else None,
+        "cycles": measured.estimate.cycles,
+        "weights_kb": measured.estimate.weights_kb,
+        "internal_kb": measured.estimate.internal_kb,
+        "parameters": measured.training.parameters,
+        "accuracy": measured.accuracy["rknn"] if pictures >= MEANINGFUL else None,
         "trained_on": pictures * recipe.train.epochs,
     }

@@ -3,7 +3,7 @@
 import csv
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,8 +11,9 @@ from .. import plots
 from ..conversion import inference
 from ..data.pictures import fit, read
 from ..errors import PipelineError
-from ..files import read_json, relative, replacing, write_json
+from ..files import relative, replacing
 from ..recipe import Recipe
+from ..records import Accuracy, Evaluation, Groups, Manifest, Misread, StageName
 from . import metrics
 
 
@@ -62,7 +63,7 @@ def read_squeezed(files: list[Path], height: int, width: int) -> np.ndarray:
 
 def evaluate(
     recipe: Recipe, run: Path, folder: Path, progress: Callable[[int], None] = lambda _: None
-) -> dict[str, Any]:
+) -> Groups:
     """Float ONNX and the INT8 simulator on every picture of a folder.
 
     Results, confusion matrices and the misread pictures are written to
@@ -73,15 +74,15 @@ def evaluate(
         folder: pictures with their `index.csv`.
 
     Returns:
-        Accuracies by stage ("slim", "rknn") and group, as `metrics.Accuracy`; "all" is all.
+        Accuracies by stage ("slim", "rknn") and group; "all" is all.
     """
-    read_json(run / "manifest.json")  # says which step to run if the run is not finished
+    Manifest.read(run)  # says which step to run if the run is not finished
     labels = (run / "labels.txt").read_text(encoding="utf-8").splitlines()
     pictures = read_index(folder, labels)
     images = read_squeezed(pictures.files, recipe.image.height, recipe.image.width)
     fed = inference.in_network_order(images, recipe.image)
     slim = run / f"{recipe.name}.slim.onnx"
-    outputs = {"slim": inference.run_onnx(slim, fed, recipe.image)}
+    outputs: dict[StageName, np.ndarray] = {"slim": inference.run_onnx(slim, fed, recipe.image)}
     calibration_list, log = run / "calibration.txt", run / "evaluate.log"
     with inference.Simulator(
         recipe, slim, calibration_list, log, recipe.verify.workers
@@ -93,11 +94,11 @@ def evaluate(
     _draw(target, outputs, pictures, images, labels)
     wrong = {
         stage: [
-            {
-                "file": str(pictures.files[i].relative_to(folder)),
-                "true": labels[pictures.classes[i]],
-                "answer": labels[output[i].argmax()],
-            }
+            Misread(
+                file=str(pictures.files[i].relative_to(folder)),
+                true=labels[pictures.classes[i]],
+                answer=labels[output[i].argmax()],
+            )
             for i in np.flatnonzero(output.argmax(axis=1) != pictures.classes)
         ]
         for stage, output in outputs.items()
@@ -108,40 +109,32 @@ def evaluate(
         )
         for stage, output in outputs.items()
     }
-    write_json(
-        target / "results.json",
-        {
-            "measured": "slim: float ONNX on this PC; rknn: INT8 in the RKNN simulator",
-            "accuracy": results,
-            "class_accuracy": per_class,
-            "wrong": wrong,
-        },
-    )
+    Evaluation(accuracy=results, class_accuracy=per_class, wrong=wrong).write(target)
     return results
 
 
-def text(results: dict[str, Any], details: str) -> str:
+def text(results: Groups, details: str) -> str:
     """The result of `evaluate` for people, and where the details are."""
     lines = [f"{'group':<16} {'pictures':>8}   {'float ONNX':>26}   {'INT8 simulator':>26}"]
     for group, row in results["slim"].items():
-        shares = (_share(results[stage][group]) for stage in ("slim", "rknn"))
-        lines.append(f"{group:<16} {row['images']:>8}   " + "   ".join(f"{s:>26}" for s in shares))
+        shares = (_share(shown[group]) for shown in (results["slim"], results["rknn"]))
+        lines.append(f"{group:<16} {row.images:>8}   " + "   ".join(f"{s:>26}" for s in shares))
     return "\n".join([*lines, "", f"in brackets: 95 % interval; details in {details}"])
 
 
-def _share(accuracy: dict[str, Any]) -> str:
-    low, high = 100 * accuracy["low"], 100 * accuracy["high"]
-    return f"{100 * accuracy['top1']:6.2f} % [{low:.2f}, {high:.2f}]"
+def _share(accuracy: Accuracy) -> str:
+    low, high = 100 * accuracy.low, 100 * accuracy.high
+    return f"{100 * accuracy.top1:6.2f} % [{low:.2f}, {high:.2f}]"
 
 
 def _draw(
     target: Path,
-    outputs: dict[str, np.ndarray],
+    outputs: dict[StageName, np.ndarray],
     pictures: Pictures,
     images: np.ndarray,
     labels: list[str],
 ) -> None:
-    engines = {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}
+    engines: dict[StageName, str] = {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}
     matrices = {
         engines[stage]: metrics.confusion_matrix(output, pictures.classes, len(labels))
         for stage, output in outputs.items()

@@ -7,6 +7,7 @@ input ("single").
 """
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from ..errors import PipelineError
 from ..files import relative
+from ..records import LayerError, LayerErrors, Loss
 
 _NUMBER = r"([\d.eE+-]+|nan|inf)"
 _ROW = re.compile(rf"\[(\w+)\] +(\S+) +{_NUMBER} +\| +{_NUMBER} +{_NUMBER} +\| +{_NUMBER}")
@@ -65,36 +67,35 @@ def parse(report: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def combine(pictures: list[list[dict[str, Any]]]) -> dict[str, Any]:
-    """Figures over several pictures, as they go into `layer_error.json`.
+def combine(pictures: list[list[dict[str, Any]]]) -> LayerErrors:
+    """Figures over several pictures.
 
     Args:
         pictures: `parse` of each picture; all of the same network.
-
-    Returns:
-        `pictures`, their number; `layers`, as of `parse` with means over the pictures and the
-        smallest cosine as `lowest`; `worst`, the names `worst` gives.
     """
-    layers = []
-    for rows in zip(*pictures, strict=True):
-        layer: dict[str, Any] = {"operator": rows[0]["operator"], "name": rows[0]["name"]}
-        for kind in ("accumulated", "single"):
-            cosines = [row[kind]["cosine"] for row in rows]
-            layer[kind] = {
-                "cosine": float(np.mean(cosines)),
-                "lowest": float(np.min(cosines)),
-                "distance": float(np.mean([row[kind]["distance"] for row in rows])),
-            }
-        layers.append(layer)
-    return {
-        "measured": "in the RKNN simulator on validation pictures; board: not measured",
-        "pictures": len(pictures),
-        "layers": layers,
-        "worst": [layer["name"] for layer in worst(layers)],
-    }
+    layers = [
+        LayerError(
+            operator=rows[0]["operator"],
+            name=rows[0]["name"],
+            accumulated=_loss([row["accumulated"] for row in rows]),
+            single=_loss([row["single"] for row in rows]),
+        )
+        for rows in zip(*pictures, strict=True)
+    ]
+    names = [layer.name for layer in worst(layers)]
+    return LayerErrors(pictures=len(pictures), layers=layers, worst=names)
 
 
-def worst(layers: list[dict[str, Any]], count: int = 5) -> list[dict[str, Any]]:
+def _loss(rows: list[dict[str, float]]) -> Loss:
+    cosines = [row["cosine"] for row in rows]
+    return Loss(
+        cosine=float(np.mean(cosines)),
+        lowest=float(np.min(cosines)),
+        distance=float(np.mean([row["distance"] for row in rows])),
+    )
+
+
+def worst(layers: Sequence[LayerError], count: int = 5) -> list[LayerError]:
     """The layers that lose most by themselves, by the cosine of the single layer, worst first.
 
     The input and pure changes of format, which compute nothing, are left out.
@@ -102,11 +103,11 @@ def worst(layers: list[dict[str, Any]], count: int = 5) -> list[dict[str, Any]]:
     computing = [
         layer
         for layer in layers
-        if layer["operator"] not in ("Input", "exDataConvert", "Reshape", "Transpose")
+        if layer.operator not in ("Input", "exDataConvert", "Reshape", "Transpose")
     ]
-    return sorted(computing, key=lambda layer: layer["single"]["cosine"])[:count]
+    return sorted(computing, key=lambda layer: layer.single.cosine)[:count]
 
 
-def advice(layer: dict[str, Any]) -> str:
+def advice(layer: LayerError) -> str:
     """What to try next for a layer, by its kind."""
-    return ADVICE.get(layer["operator"], _OTHER_ADVICE)
+    return ADVICE.get(layer.operator, _OTHER_ADVICE)

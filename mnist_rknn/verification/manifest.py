@@ -1,16 +1,33 @@
-"""`manifest.json`: everything about a run that somebody else needs to trust the model."""
+"""`manifest.json`: assembled from what a run's steps recorded, so that it says what was done."""
 
 from pathlib import Path
 from typing import Any
 
 from .. import recipe_file
 from ..conversion import rknn_file
-from ..files import read_json, relative, sha256, write_json
+from ..errors import PipelineError
+from ..files import read_json, relative, sha256
 from ..pipeline import graph, runs, steps
 from ..pipeline.environment import installed_version
 from ..recipe import Recipe
+from ..records import (
+    NOT_MEASURED,
+    Artifact,
+    Board,
+    BoardFigures,
+    Calibration,
+    Compilation,
+    Input,
+    Manifest,
+    Output,
+    Seeds,
+    Stages,
+    Target,
+    Training,
+    Verification,
+    checked,
+)
 
-NOT_MEASURED = "not measured"
 PACKAGES = (
     "paddlepaddle",
     "paddlex",
@@ -46,157 +63,171 @@ def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def write_verification(
-    run: runs.Run,
-    stages: dict[str, dict[str, Any]],
-    camera: dict[str, dict[str, Any]] | None,
-    hard: dict[str, dict[str, dict[str, Any]]] | None,
-    speed: dict[str, float],
-    misses: list[str],
-    causes: list[str],
-    flipped: list[dict[str, Any]],
-    least_certain: list[dict[str, Any]],
-) -> None:
-    """Write `verify.json`.
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with keys such as "train.epochs"."""
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{prefix}.{key}" if prefix else key)
+    return found
+
+
+def made_with(folder: Path) -> dict[str, dict[str, Any]]:
+    """Parts of the recipe that each finished step of a run was made with, by step."""
+    records = {step.name: graph.read_record(step, folder) for step in steps.select("all")}
+    return {name: record.made_from.settings for name, record in records.items() if record}
+
+
+def differences(made: dict[str, dict[str, Any]], recipe: Recipe) -> list[str]:
+    """Where steps were made with other settings than a recipe's, a line each.
 
     Args:
-        stages: rows of `metrics.stage_row` by stage, on the test images.
-        camera: the same on the simulated camera, where the recipe has one.
-        hard: accuracies of `metrics.by_group` on its hard cases, where the recipe has them.
-        speed: pictures a second of each stage on this PC.
-        misses: thresholds and budgets of the recipe that were missed, a line each.
-        causes: where in the chain something was lost, as `metrics.causes` says.
-        flipped: test pictures on which INT8 and float disagree: file, true, float, int8 and
-            certainty, the probability of INT8's answer.
-        least_certain: the same of the pictures INT8 was least certain of.
+        made: by step, the parts of the recipe it was made with, by "section" or "section.key".
     """
-    write_json(
-        run.folder / "verify.json",
-        {
-            "passed": not misses,
-            "misses": misses,
-            "causes": causes,
-            "thresholds": run.recipe.verify.model_dump(),
-            "measured": "on this PC; stage rknn in the RKNN simulator; board: not measured",
-            "stages": stages,
-            "camera": camera,
-            "hard_cases": hard,
-            "images_per_second": {stage: round(value, 1) for stage, value in speed.items()},
-            "flipped": flipped,
-            "least_certain": least_certain,
-        },
-    )
+    wanted = flat(recipe_file.dump(recipe))
+    found = []
+    for step, settings in made.items():
+        was = flat(settings) if settings else {}  # 00_environment depends on none
+        now = {
+            key: value
+            for key, value in wanted.items()
+            if any(f"{key}.".startswith(f"{part}.") for part in settings)
+        }
+        found += [
+            f"{step} had {key} {was.get(key)}, not {now.get(key)}"
+            for key in {**was, **now}
+            if was.get(key) != now.get(key)
+        ]
+    return found
 
 
-def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """The manifest of a run whose steps are all done.
+def require_converted(recipe: Recipe, folder: Path) -> None:
+    """Check that a run's `.rknn` file is the one that its 05_convert wrote.
 
-    Paths are relative to the run's folder. Accuracies are top-1 from 0 to 1 on the recipe's
-    test images, measured on this PC (`rknn`: in the simulator); the estimate is the
-    compiler's. Only `board` was measured on a module, where `make board` has been run.
+    Raises:
+        PipelineError: it is another, be it by a single bit.
     """
+    path = folder / f"{recipe.name}.rknn"
+    if sha256(path) != runs.results("05_convert", folder)["results"]["sha256"]:
+        raise PipelineError(
+            f"{path.name} is not the file that 05_convert wrote: run 05_convert again"
+        )
+
+
+def _require_made_with(recipe: Recipe, folder: Path, verify: Verification) -> None:
+    """Check that what lies in a run's folder was made with this recipe, and belongs together."""
+    made = made_with(folder)
+    for step in steps.select("01-05"):
+        if step.name not in made:
+            raise PipelineError(f"{step.name} has not run to its end: run it first")
+    verified = made.setdefault("06_verify", {})
+    verified["verify"] = verify.thresholds
+    if found := differences(made, recipe):
+        more = f"; {len(found) - 3} more" if len(found) > 3 else ""
+        raise PipelineError(
+            f"{relative(folder)} was not made with these settings ({'; '.join(found[:3])}{more}): "
+            "give those it was made with, or run these steps again"
+        )
+    require_converted(recipe, folder)
+    if verify.model_sha256 != sha256(folder / f"{recipe.name}.rknn"):
+        raise PipelineError(
+            f"{relative(folder / verify.FILE)} is of another model: run 06_verify again"
+        )
+
+
+def assemble(recipe: Recipe, folder: Path) -> Manifest:
+    """The manifest of a run whose steps are done, from what they recorded.
+
+    Raises:
+        PipelineError: a step is not done, or was done with other settings than the recipe's.
+    """
+    verify = Verification.read(folder)
+    _require_made_with(recipe, folder, verify)
     file = rknn_file.read(folder / f"{recipe.name}.rknn")
-    layers = read_json(folder / "layers.json")
-    verify = read_json(folder / "verify.json")
-    records = {
+    scale, zero_point = file.output.quantization()
+    done = {
         step.name: runs.results(step.name, folder)
         for step in steps.STEPS
         if graph.record_file(step, folder).is_file()
     }
-    return {
-        "recipe": recipe_file.dump(recipe),
-        "artifacts": {
-            path.name: {
-                "path": str(path.relative_to(folder)),
-                "bytes": path.stat().st_size,
-                "sha256": sha256(path),
-            }
+    return Manifest(
+        recipe=recipe_file.dump(recipe),
+        artifacts={
+            path.name: Artifact(
+                path=str(path.relative_to(folder)), bytes=path.stat().st_size, sha256=sha256(path)
+            )
             for path in artifact_files(recipe, folder)
         },
-        "packages": {name: installed_version(name) for name in PACKAGES},
-        "target": {
-            "platform": recipe.rknn.target_platform,
-            "toolkit": file.toolkit,
-            "mini": file.mini,
+        packages={name: installed_version(name) for name in PACKAGES},
+        target=Target(platform=recipe.rknn.target_platform, toolkit=file.toolkit, mini=file.mini),
+        input=Input(
+            name=file.input.name,
+            shape=file.input.shape,
+            mean=recipe.image.mean,
+            std=recipe.image.std,
+            color_order=recipe.image.color_order,
+        ),
+        output=Output(
+            name=file.output.name,
+            shape=file.output.shape,
+            dtype=file.output.dtype,
+            scale=scale,
+            zero_point=zero_point,
+            labels=(folder / "labels.txt").read_text(encoding="utf-8").splitlines(),
+        ),
+        seeds=Seeds(split=recipe.seed, training=recipe.seed, calibration=recipe.seed),
+        accuracy={name: stage.accuracy.top1 for name, stage in verify.stages.items()},
+        camera_accuracy={
+            name: stage.accuracy.top1 for name, stage in (verify.camera or {}).items()
         },
-        "input": {
-            "name": file.input.name,
-            "shape": file.input.shape,
-            "dtype": "uint8 on the board, NHWC; the NPU normalises",
-            "mean": recipe.image.mean,
-            "std": recipe.image.std,
-            "color_order": recipe.image.color_order,
+        hard_case_accuracy={
+            name: {case: share.top1 for case, share in cases.items()}
+            for name, cases in (verify.hard_cases or {}).items()
         },
-        "output": {
-            "name": file.output.name,
-            "shape": file.output.shape,
-            "dtype": file.output.dtype,
-            "scale": file.output.scale,
-            "zero_point": file.output.zero_point,
-            "labels": (folder / "labels.txt").read_text(encoding="utf-8").splitlines(),
-        },
-        "seeds": {
-            "split": recipe.seed,
-            "training": recipe.seed,
-            "calibration": recipe.seed,
-        },
-        "accuracy": {name: stage["accuracy"]["top1"] for name, stage in verify["stages"].items()},
-        "camera_accuracy": {
-            name: stage["accuracy"]["top1"] for name, stage in (verify["camera"] or {}).items()
-        },
-        "hard_case_accuracy": {
-            name: {case: share["top1"] for case, share in cases.items()}
-            for name, cases in (verify["hard_cases"] or {}).items()
-        },
-        "verified": verify["passed"],
-        "misses": verify["misses"],
-        "calibration": records.get("04_calibration", {}).get("results", {}),
-        "training": records.get("02_train", {}).get("results", {}),
-        "estimate": {
-            "source": layers["source"],
-            "cycles": layers["cycles"],
-            "weights_kb": layers["weights_kb"],
-            "internal_kb": layers["internal_kb"],
-        },
-        "board": board_figures(folder, recipe.name) or NOT_MEASURED,
-        "durations": {name: record["seconds"] for name, record in records.items()},
-    }
+        verified=verify.passed,
+        misses=verify.misses,
+        calibration=checked(Calibration, done["04_calibration"]["results"], "04_calibration.json"),
+        training=checked(Training, done["02_train"]["results"], "02_train.json"),
+        estimate=Compilation.read(folder).estimate(),
+        board=board_figures(folder, recipe.name) or NOT_MEASURED,
+        durations={name: record["seconds"] for name, record in done.items()},
+    )
 
 
-def board_figures(folder: Path, name: str) -> dict[str, Any] | None:
+def board_figures(folder: Path, name: str) -> BoardFigures | None:
     """`board.json`, if `make board` measured this very model; otherwise None.
 
     Args:
         name: of the recipe.
     """
-    path, model = folder / "board.json", folder / f"{name}.rknn"
+    path, model = folder / Board.FILE, folder / f"{name}.rknn"
     if not path.is_file() or not model.is_file():
         return None
-    found = read_json(path)
-    return found if found["model_sha256"] == sha256(model) else None
+    found = Board.read(path)
+    return found.figures() if found.model_sha256 == sha256(model) else None
 
 
-def write_board(folder: Path, content: dict[str, Any]) -> None:
+def write_board(folder: Path, board: Board) -> None:
     """Put what was measured on the module into the manifest of a finished run."""
-    path = folder / "manifest.json"
-    write_json(path, {**read_json(path), "board": content})
+    Manifest.read(folder).model_copy(update={"board": board.figures()}).write(folder)
 
 
-def write(recipe: Recipe, folder: Path) -> dict[str, Any]:
-    """Create the manifest, write it to `manifest.json` and return it."""
-    content = create(recipe, folder)
-    write_json(folder / "manifest.json", content)
+def write(recipe: Recipe, folder: Path) -> Manifest:
+    """Assemble the manifest, write it to `manifest.json` and return it."""
+    content = assemble(recipe, folder)
+    content.write(folder)
     return content
 
 
-def _accuracy_lines(stages: dict[str, dict[str, Any]], pictures: str) -> list[str]:
+def _accuracy_lines(stages: Stages, pictures: str) -> list[str]:
     lines = []
     for stage, row in stages.items():
-        share = row["accuracy"]
+        share = row.accuracy
         where = "in the RKNN simulator" if stage == "rknn" else "on this PC"
         lines.append(
-            f"{stage:<10} {100 * share['top1']:.2f} % of {share['images']:,} {pictures} "
-            f"[{100 * share['low']:.2f}, {100 * share['high']:.2f}], measured {where}"
+            f"{stage:<10} {100 * share.top1:.2f} % of {share.images:,} {pictures} "
+            f"[{100 * share.low:.2f}, {100 * share.high:.2f}], measured {where}"
         )
     return lines
 
@@ -210,24 +241,23 @@ def brief(folder: Path) -> dict[str, Any]:
 
 def summary(folder: Path) -> str:
     """The last lines of `make rknn`: the file, the accuracies and the time taken."""
-    manifest = read_json(folder / "manifest.json")
-    verify = read_json(folder / "verify.json")
-    name = manifest["recipe"]["name"]
+    manifest, verify = Manifest.read(folder), Verification.read(folder)
+    name = manifest.recipe["name"]
     lines = [f"model      {relative(folder / f'{name}.rknn')}"]
-    lines += _accuracy_lines(verify["stages"], "test images")
-    lines += _accuracy_lines(verify["camera"] or {}, "simulated camera pictures")
-    if hard := manifest["hard_case_accuracy"]:
+    lines += _accuracy_lines(verify.stages, "test images")
+    lines += _accuracy_lines(verify.camera or {}, "simulated camera pictures")
+    if hard := manifest.hard_case_accuracy:
         shares = ", ".join(f"{case} {100 * share:.1f} %" for case, share in hard["rknn"].items())
         lines.append(f"hard cases {shares}; simulated camera, measured in the RKNN simulator")
-    estimate = manifest["estimate"]
+    estimate = manifest.estimate
     lines.append(
-        f"NPU        {estimate['cycles']:,} cycles, {estimate['weights_kb']:g} KB of weights, "
-        f"{estimate['internal_kb']:g} KB internal (compiler estimate; board: not measured)"
+        f"NPU        {estimate.cycles:,} cycles, {estimate.weights_kb:g} KB of weights, "
+        f"{estimate.internal_kb:g} KB internal (compiler estimate; board: not measured)"
     )
-    seconds = manifest["durations"]
+    seconds = manifest.durations
     parts = ", ".join(f"{step} {value:.0f} s" for step, value in seconds.items())
     lines.append(f"time       {sum(seconds.values()):.0f} s ({parts})")
     lines.append(
-        "verified   " + ("yes" if manifest["verified"] else "NO: " + "; ".join(manifest["misses"]))
+        "verified   " + ("yes" if manifest.verified else "NO: " + "; ".join(manifest.misses))
     )
     return "\n".join(lines)

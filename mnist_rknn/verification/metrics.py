@@ -1,23 +1,23 @@
 """Figures that compare the stages of a conversion."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+import itertools
 
 import numpy as np
 import pandas as pd
 
+from ..errors import PipelineError
 from ..recipe import Budget, Verify
-
-
-@dataclass(frozen=True)
-class Accuracy:
-    """Top-1 accuracy with its 95 % Wilson interval; all from 0 to 1."""
-
-    top1: float
-    low: float
-    high: float
-    correct: int
-    images: int
+from ..records import (
+    STAGES,
+    Accuracy,
+    Cosine,
+    Estimate,
+    Groups,
+    Stage,
+    StageName,
+    Stages,
+    Verification,
+)
 
 
 def wilson(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
@@ -35,7 +35,9 @@ def accuracy(logits: np.ndarray, classes: np.ndarray) -> Accuracy:
     """Top-1 accuracy of logits [N, C] against classes [N]."""
     correct = int((logits.argmax(axis=1) == classes).sum())
     low, high = wilson(correct, len(classes))
-    return Accuracy(correct / len(classes), low, high, correct, len(classes))
+    return Accuracy(
+        top1=correct / len(classes), low=low, high=high, correct=correct, images=len(classes)
+    )
 
 
 def class_accuracy(logits: np.ndarray, classes: np.ndarray, count: int) -> list[float | None]:
@@ -93,8 +95,8 @@ def stage_row(
     reference: np.ndarray,
     classes: np.ndarray,
     labels: list[str],
-) -> dict[str, Any]:
-    """All figures of one stage, as plain data.
+) -> Stage:
+    """All figures of one stage.
 
     Args:
         output: the stage's logits, or log-probabilities, [N, C].
@@ -104,16 +106,14 @@ def stage_row(
     """
     share, before = accuracy(output, classes), accuracy(baseline, classes)
     similarity = cosines(centered(output), centered(reference))
-    return {
-        "accuracy": asdict(share),
-        "drop": before.top1 - share.top1,
-        "agreement": agreement(output, baseline),
-        "cosine": {"mean": float(similarity.mean()), "min": float(similarity.min())},
-        "class_accuracy": dict(
-            zip(labels, class_accuracy(output, classes, len(labels)), strict=True)
-        ),
-        "confusion_matrix": confusion_matrix(output, classes, len(labels)).tolist(),
-    }
+    return Stage(
+        accuracy=share,
+        drop=before.top1 - share.top1,
+        agreement=agreement(output, baseline),
+        cosine=Cosine(mean=float(similarity.mean()), min=float(similarity.min())),
+        class_accuracy=dict(zip(labels, class_accuracy(output, classes, len(labels)), strict=True)),
+        confusion_matrix=confusion_matrix(output, classes, len(labels)).tolist(),
+    )
 
 
 def centered(logits: np.ndarray) -> np.ndarray:
@@ -121,29 +121,29 @@ def centered(logits: np.ndarray) -> np.ndarray:
     return logits - logits.mean(axis=1, keepdims=True)
 
 
-def stage_table(stages: dict[str, dict[str, Any]], speed: dict[str, float]) -> pd.DataFrame:
-    """The rows of `stage_row` as a table for people, a line a stage.
+def stage_table(stages: Stages, speed: dict[StageName, float]) -> pd.DataFrame:
+    """The stages of a set as a table for people, a line a stage.
 
     Args:
         speed: pictures a second of each stage, measured on this PC.
     """
     rows = {}
     for stage, row in stages.items():
-        share, cosine = row["accuracy"], row["cosine"]
+        share = row.accuracy
         rows[stage] = {
-            "top-1 %": f"{100 * share['top1']:.2f}",
-            "95 % interval": f"{100 * share['low']:.2f} to {100 * share['high']:.2f}",
-            "drop, points": f"{100 * row['drop']:.2f}",
-            "agreement %": f"{100 * row['agreement']:.2f}",
-            "cosine mean (min)": f"{cosine['mean']:.5f} ({cosine['min']:.4f})",
+            "top-1 %": f"{100 * share.top1:.2f}",
+            "95 % interval": f"{100 * share.low:.2f} to {100 * share.high:.2f}",
+            "drop, points": f"{100 * row.drop:.2f}",
+            "agreement %": f"{100 * row.agreement:.2f}",
+            "cosine mean (min)": f"{row.cosine.mean:.5f} ({row.cosine.min:.4f})",
             "images/s on this PC": f"{speed[stage]:,.0f}",
         }
     return pd.DataFrame(rows).T
 
 
 def by_group(
-    outputs: dict[str, np.ndarray], classes: np.ndarray, groups: np.ndarray
-) -> dict[str, dict[str, dict[str, Any]]]:
+    outputs: dict[StageName, np.ndarray], classes: np.ndarray, groups: np.ndarray
+) -> Groups:
     """Accuracy of every stage on every group of pictures.
 
     Args:
@@ -152,25 +152,22 @@ def by_group(
         groups: name of the group of each picture, [N].
 
     Returns:
-        By stage, then by group: the fields of `Accuracy`. The group "all" holds all pictures.
+        By stage, then by group. The group "all" holds all pictures.
     """
     chosen = {str(name): groups == name for name in np.unique(groups)}
     chosen["all"] = np.ones(len(groups), bool)
     return {
-        stage: {
-            name: asdict(accuracy(output[those], classes[those])) for name, those in chosen.items()
-        }
+        stage: {name: accuracy(output[those], classes[those]) for name, those in chosen.items()}
         for stage, output in outputs.items()
     }
 
 
-def group_table(results: dict[str, dict[str, dict[str, Any]]]) -> pd.DataFrame:
+def group_table(results: Groups) -> pd.DataFrame:
     """The results of `by_group` as a table for people: a line a group, a column a stage."""
     return pd.DataFrame(
         {
             stage: {
-                name: f"{100 * share['top1']:.2f} % [{100 * share['low']:.2f}, "
-                f"{100 * share['high']:.2f}]"
+                name: f"{100 * share.top1:.2f} % [{100 * share.low:.2f}, {100 * share.high:.2f}]"
                 for name, share in groups.items()
             }
             for stage, groups in results.items()
@@ -178,76 +175,87 @@ def group_table(results: dict[str, dict[str, dict[str, Any]]]) -> pd.DataFrame:
     )
 
 
-def misses(
-    stages: dict[str, dict[str, Any]], wanted: Verify, camera: dict[str, dict[str, Any]] | None
-) -> list[str]:
+def misses(stages: Stages, wanted: Verify, camera: Stages | None) -> list[str]:
     """What the INT8 model misses of the recipe's thresholds, a line each; empty if nothing.
 
     Args:
-        stages: rows of `stage_row` by name on the test images; `rknn` is judged.
-        camera: the same on the simulated camera, where the recipe has one.
+        stages: on the test images; `rknn` is judged.
+        camera: on the simulated camera, where the recipe has one.
     """
     row = stages["rknn"]
     found = []
-    top1, drop, cosine = row["accuracy"]["top1"], row["drop"], row["cosine"]["mean"]
+    top1, drop, cosine = row.accuracy.top1, row.drop, row.cosine.mean
     if top1 < wanted.min_accuracy:
         found.append(f"INT8 top-1 {top1:.4f} is below verify.min_accuracy {wanted.min_accuracy}")
     if drop > wanted.max_drop + 1e-9:
         found.append(f"the loss to INT8 {drop:.4f} is above verify.max_drop {wanted.max_drop}")
-    if camera and camera["rknn"]["drop"] > wanted.max_drop + 1e-9:
+    if camera and camera["rknn"].drop > wanted.max_drop + 1e-9:
         found.append(
-            f"the loss to INT8 {camera['rknn']['drop']:.4f} on the simulated camera is above "
+            f"the loss to INT8 {camera['rknn'].drop:.4f} on the simulated camera is above "
             f"verify.max_drop {wanted.max_drop}"
         )
     if cosine < wanted.min_cosine:
         found.append(f"mean cosine {cosine:.4f} is below verify.min_cosine {wanted.min_cosine}")
-    if camera and camera["rknn"]["accuracy"]["top1"] < wanted.min_camera_accuracy:
+    if camera and camera["rknn"].accuracy.top1 < wanted.min_camera_accuracy:
         found.append(
-            f"INT8 top-1 {camera['rknn']['accuracy']['top1']:.4f} on the simulated camera is below "
+            f"INT8 top-1 {camera['rknn'].accuracy.top1:.4f} on the simulated camera is below "
             f"verify.min_camera_accuracy {wanted.min_camera_accuracy}"
         )
     return found
 
 
-def over_budget(estimate: dict[str, Any], budget: Budget) -> list[str]:
-    """What the model exceeds of the recipe's budget, a line each; empty if nothing.
-
-    Args:
-        estimate: `cycles`, `weights_kb` and `internal_kb` of `layers.json`.
-    """
+def over_budget(estimate: Estimate, budget: Budget) -> list[str]:
+    """What the model exceeds of the recipe's budget, a line each; empty if nothing."""
     return [
-        f"{estimate[name]:,g} {unit} (compiler estimate) exceed budget.{name} {limit:,g}"
-        for name, unit in (
-            ("cycles", "cycles"),
-            ("weights_kb", "KB of weights"),
-            ("internal_kb", "KB of internal memory"),
+        f"{value:,g} {unit} (compiler estimate) exceed budget.{name} {limit:,g}"
+        for name, value, unit, limit in (
+            ("cycles", estimate.cycles, "cycles", budget.cycles),
+            ("weights_kb", estimate.weights_kb, "KB of weights", budget.weights_kb),
+            ("internal_kb", estimate.internal_kb, "KB of internal memory", budget.internal_kb),
         )
-        if (limit := getattr(budget, name)) is not None and estimate[name] > limit
+        if limit is not None and value > limit
     ]
 
 
-def causes(stages: dict[str, dict[str, Any]], wanted: Verify, worst_layers: list[str]) -> list[str]:
+def causes(stages: Stages, wanted: Verify, worst_layers: list[str]) -> list[str]:
     """Where in the chain something was lost, a line each; empty if no stage lost much.
 
     Args:
-        stages: rows of `stage_row` by name on the test images, in the order of the chain.
-        worst_layers: the layers in which INT8 loses most, as `layer_error.worst` names them.
+        stages: on the test images.
+        worst_layers: the layers in which INT8 loses most, as `LayerErrors.worst` names them.
     """
     found = []
-    if stages["paddle"]["accuracy"]["top1"] < wanted.min_accuracy:
+    top1 = stages["paddle"].accuracy.top1
+    if top1 < wanted.min_accuracy:
         found.append(
-            f"the float network itself reads only {100 * stages['paddle']['accuracy']['top1']:.2f} "
+            f"the float network itself reads only {100 * top1:.2f} "
             "%: no quantization can mend that; train longer or on other pictures (02_train)"
         )
-    for before, stage, step in (("paddle", "onnx", "export"), ("onnx", "slim", "slimming")):
-        lost = stages[stage]["drop"] - stages[before]["drop"]
-        if lost > wanted.max_drop + 1e-9:
-            found.append(f"{100 * lost:.2f} points are lost in the {step}: run 03_export again")
-    lost = stages["rknn"]["drop"] - stages["slim"]["drop"]
-    if lost > wanted.max_drop + 1e-9 or stages["rknn"]["cosine"]["mean"] < wanted.min_cosine:
+    lost = {
+        after: stages[after].drop - stages[before].drop
+        for before, after in itertools.pairwise(STAGES)
+    }
+    links: tuple[tuple[StageName, str], ...] = (("onnx", "export"), ("slim", "slimming"))
+    for after, step in links:
+        if lost[after] > wanted.max_drop + 1e-9:
+            found.append(
+                f"{100 * lost[after]:.2f} points are lost in the {step}: run 03_export again"
+            )
+    cosine = stages["rknn"].cosine.mean
+    if lost["rknn"] > wanted.max_drop + 1e-9 or cosine < wanted.min_cosine:
         found.append(
-            f"INT8 loses {100 * lost:.2f} points and {1 - stages['rknn']['cosine']['mean']:.4f} of "
+            f"INT8 loses {100 * lost['rknn']:.2f} points and {1 - cosine:.4f} of "
             f"cosine; the layers that lose most are {', '.join(worst_layers)}: look at the "
             "calibration pictures (04_calibration), then try 08_quantization"
         )
     return found
+
+
+def require_passed(found: Verification) -> None:
+    """The last gate of a run: the thresholds and budgets of the recipe.
+
+    Raises:
+        PipelineError: something is missed; the message says what, and where it was lost.
+    """
+    if not found.passed:
+        raise PipelineError("; ".join(found.misses + found.causes))

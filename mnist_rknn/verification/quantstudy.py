@@ -33,6 +33,7 @@ from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, sha256, write_json
 from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
+from ..records import Study, checked
 from . import metrics
 
 ALGORITHMS = ("normal", "kl_divergence", "mmse")
@@ -400,13 +401,12 @@ def conclude(recipe: Recipe, folder: Path, rows: list[dict[str, Any]]) -> dict[s
     }
     chosen = {"present": present, "winner": {key: winner[key] for key in present}}
     conclusion = {
-        "measured": "in the RKNN simulator; board: not measured",
         "rows": rows,
         "settings": ranked,
         **chosen,
         "test": test_once(recipe, folder, chosen, recipe.seed),
     }
-    write_json(folder / "quantstudy.json", conclusion)
+    checked(Study, conclusion, Study.FILE).write(folder)
     return conclusion
 
 

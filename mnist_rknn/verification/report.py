@@ -8,7 +8,7 @@ import base64
 import io
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import cv2
 import jinja2
@@ -21,11 +21,23 @@ from matplotlib.figure import Figure
 from .. import plots, recipe_file
 from ..conversion import calibration, rknn_file
 from ..data import dataset
-from ..errors import PipelineError
+from ..errors import Fault, PipelineError
 from ..files import read_json, relative, write_text
 from ..pipeline import steps
 from ..pipeline.runner import FAILURE
 from ..recipe import Recipe
+from ..records import (
+    Compilation,
+    Evaluation,
+    LayerErrors,
+    Manifest,
+    R,
+    SecondOpinion,
+    Shown,
+    Stages,
+    Study,
+    Verification,
+)
 from . import layer_error, manifest
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
@@ -38,7 +50,7 @@ def build(recipe: Recipe, folder: Path) -> Path:
     """Write `report.html` in the folder of a run, finished or not, and return its path.
 
     Raises:
-        PipelineError: there is no run in this folder.
+        PipelineError: there is no run in this folder, or one of another version.
     """
     if not (folder / "steps").is_dir() and not (folder / FAILURE).is_file():
         raise PipelineError(f"{relative(folder)} holds no run: `make rknn` makes one")
@@ -49,22 +61,18 @@ def build(recipe: Recipe, folder: Path) -> Path:
     path = folder / "report.html"
     try:
         page = template.render(**content(recipe, folder))
-    except (KeyError, TypeError, jinja2.UndefinedError) as error:
-        raise PipelineError(
-            f"the results in {relative(folder)} are of another version ({error}): run 06_verify"
-        ) from None
+    except (LookupError, TypeError, AttributeError, jinja2.UndefinedError) as error:
+        raise Fault(f"the report of {relative(folder)} cannot be made ({error!r})") from error
     write_text(path, page)
     return path
 
 
 def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
     """What the page shows; a part that has not been made yet is None."""
-    verify = _read(folder / "verify.json")
-    layers = _read(folder / "layers.json")
-    errors = _read(folder / "layer_error.json")
-    study = _read(folder / "quantstudy.json")
+    verify, layers = _read(Verification, folder), _read(Compilation, folder)
+    errors, study = _read(LayerErrors, folder), _read(Study, folder)
     labels = _lines(folder / "labels.txt")
-    failure = _read(folder / FAILURE)
+    failure = _plain(folder / FAILURE)
     if failure:
         failure["message"] = failure["message"].partition(" (executed copy:")[0]
     with mpl.rc_context():
@@ -80,50 +88,37 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "layers": _layers(layers),
             "budget": _budget(recipe, layers),
             "clocks": [
-                {"mhz": mhz, "ms": layers["cycles"] / mhz / 1000} for mhz in CLOCKS_MHZ if layers
+                {"mhz": mhz, "ms": layers.cycles / mhz / 1000} for mhz in CLOCKS_MHZ if layers
             ],
             "module_mb": rknn_file.MODULE_MB,
             "classes": _class_changes(verify),
-            "flipped": _pictures(folder, verify, "flipped"),
-            "least_certain": _pictures(folder, verify, "least_certain"),
+            "flipped": _pictures(folder, verify.flipped) if verify else None,
+            "least_certain": _pictures(folder, verify.least_certain) if verify else None,
             "errors": errors,
-            "error_plot": _svg(plots.layer_error(errors["layers"]), "error") if errors else None,
+            "error_plot": _svg(plots.layer_error(errors.layers), "error") if errors else None,
             "worst": [
-                {**layer, "advice": layer_error.advice(layer)}
-                for layer in layer_error.worst(errors["layers"])
-            ]
-            if errors
-            else [],
+                {**layer.model_dump(), "advice": layer_error.advice(layer)}
+                for layer in (layer_error.worst(errors.layers) if errors else [])
+            ],
             "calibration": _calibration(folder),
             "study": study,
-            "study_plots": [
-                _svg(
-                    plots.study_curves(
-                        [row for row in study["rows"] if row["calibration"] == "balanced"]
-                    ),
-                    "curves",
-                ),
-                _svg(plots.agreement_hides(study["rows"]), "agreement"),
-            ]
-            if study
-            else [],
-            "second": _read(folder / "second_opinion.json"),
+            "study_plots": _study_plots(study) if study else [],
+            "second": _read(SecondOpinion, folder),
             "on_mnist": recipe.dataset.kind == "mnist",
             "cost_plot": _cost_plot(recipe, verify, layers),
             "board": manifest.board_figures(folder, recipe.name),
-            "costs": _read(steps.OUTPUT / "costs" / "costs.json"),
+            "costs": _plain(steps.OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
-            "manifest": _read(folder / "manifest.json"),
-            "recipe": yaml.safe_dump(
-                recipe_file.dump(recipe),
-                sort_keys=False,
-                default_flow_style=None,
-                allow_unicode=True,
-            ),
+            "manifest": _read(Manifest, folder),
+            "recipe": yaml.safe_dump(recipe_file.dump(recipe), sort_keys=False, allow_unicode=True),
         }
 
 
-def _read(path: Path) -> Any:
+def _read(kind: type[R], folder: Path) -> R | None:
+    return kind.read(folder) if (folder / kind.FILE).is_file() else None
+
+
+def _plain(path: Path) -> Any:
     return read_json(path) if path.is_file() else None
 
 
@@ -131,12 +126,19 @@ def _lines(path: Path) -> list[str]:
     return path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
 
 
-def _sets(verify: dict | None) -> list[dict[str, Any]]:
+class Tested(NamedTuple):
+    """A set of pictures and the figures of every stage on it."""
+
+    name: str
+    stages: Stages
+
+
+def _sets(verify: Verification | None) -> list[Tested]:
     """The tables of stages: test images, and the simulated camera where there is one."""
     if not verify:
         return []
-    named = (("test images", verify["stages"]), ("simulated camera", verify["camera"]))
-    return [{"name": name, "stages": stages} for name, stages in named if stages]
+    named = (("test images", verify.stages), ("simulated camera", verify.camera))
+    return [Tested(name, stages) for name, stages in named if stages]
 
 
 def _model(path: Path) -> dict[str, Any] | None:
@@ -147,43 +149,43 @@ def _model(path: Path) -> dict[str, Any] | None:
     return rknn_file.to_json(file, rknn_file.problems(file))
 
 
-def _layers(layers: dict | None) -> dict | None:
+def _layers(layers: Compilation | None) -> dict[str, Any] | None:
     """The layer table with shares of the largest row, for the bars."""
     if not layers:
         return None
-    most = {
-        key: max((row[key] for row in layers["layers"]), default=0) or 1
-        for key in ("cycles", "traffic_kb")
-    }
+    cycles = max((row.cycles for row in layers.layers), default=0) or 1
+    traffic = max((row.traffic_kb for row in layers.layers), default=0) or 1
     rows = [
         {
-            **row,
-            "cycles_share": 100 * row["cycles"] / most["cycles"],
-            "traffic_share": 100 * row["traffic_kb"] / most["traffic_kb"],
+            **row.model_dump(),
+            "cycles_share": 100 * row.cycles / cycles,
+            "traffic_share": 100 * row.traffic_kb / traffic,
         }
-        for row in layers["layers"]
+        for row in layers.layers
     ]
-    return {**layers, "layers": rows}
+    return {**layers.model_dump(), "layers": rows}
 
 
-def _budget(recipe: Recipe, layers: dict | None) -> list[dict[str, Any]]:
-    limits = recipe.budget.model_dump()
+def _budget(recipe: Recipe, layers: Compilation | None) -> list[dict[str, Any]]:
+    if not layers:
+        return []
+    value = layers.estimate().model_dump()
     return [
-        {"name": name, "limit": limit, "value": layers[name], "over": layers[name] > limit}
-        for name, limit in limits.items()
-        if layers and limit is not None
+        {"name": name, "limit": limit, "value": value[name], "over": value[name] > limit}
+        for name, limit in recipe.budget.model_dump().items()
+        if limit is not None
     ]
 
 
-def _class_changes(verify: dict | None) -> list[dict[str, Any]]:
+def _class_changes(verify: Verification | None) -> list[dict[str, Any]]:
     """Accuracy of each class in float and INT8, on every set."""
     rows = []
     for entry in _sets(verify):
-        before = entry["stages"]["slim"]["class_accuracy"]
-        after = entry["stages"]["rknn"]["class_accuracy"]
+        before = entry.stages["slim"].class_accuracy
+        after = entry.stages["rknn"].class_accuracy
         rows.append(
             {
-                "name": entry["name"],
+                "name": entry.name,
                 "rows": [
                     {"label": label, "float": before[label], "int8": after[label]}
                     for label in before
@@ -194,16 +196,14 @@ def _class_changes(verify: dict | None) -> list[dict[str, Any]]:
     return rows
 
 
-def _pictures(folder: Path, verify: dict | None, kind: str) -> dict[str, Any] | None:
-    """Test pictures of a list in `verify.json`, as data addresses."""
-    if not verify:
-        return None
+def _pictures(folder: Path, chosen: list[Shown]) -> dict[str, Any]:
+    """Test pictures with what they hold, as data addresses."""
     rows = [
-        {**row, "picture": _data_address(image)}
-        for row in verify[kind][:SHOWN]
-        if (image := cv2.imread(str(folder / row["file"]), cv2.IMREAD_COLOR)) is not None
+        {**row.model_dump(), "picture": _data_address(image)}
+        for row in chosen[:SHOWN]
+        if (image := cv2.imread(str(folder / row.file), cv2.IMREAD_COLOR)) is not None
     ]
-    return {"total": len(verify[kind]), "rows": rows}
+    return {"total": len(chosen), "rows": rows}
 
 
 def _data_address(image: np.ndarray, extension: str = ".png") -> str:
@@ -238,15 +238,26 @@ def _calibration(folder: Path, columns: int = 20) -> dict[str, Any] | None:
     }
 
 
-def _cost_plot(recipe: Recipe, verify: dict | None, layers: dict | None) -> Markup | None:
+def _study_plots(study: Study) -> list[Markup]:
+    rows = [row.model_dump() for row in study.rows]
+    balanced = [row for row in rows if row["calibration"] == "balanced"]
+    return [
+        _svg(plots.study_curves(balanced), "curves"),
+        _svg(plots.agreement_hides(rows), "agreement"),
+    ]
+
+
+def _cost_plot(
+    recipe: Recipe, verify: Verification | None, layers: Compilation | None
+) -> Markup | None:
     """The model among the reference networks of `make costs`, if those were made."""
-    costs = _read(steps.OUTPUT / "costs" / "costs.json")
+    costs = _plain(steps.OUTPUT / "costs" / "costs.json")
     if not costs or not verify or not layers or recipe.dataset.kind != "mnist":
         return None  # accuracies on another data set stand beside nothing
     own = {
         "name": recipe.name,
-        "cycles": layers["cycles"],
-        "accuracy": verify["stages"]["rknn"]["accuracy"]["top1"],
+        "cycles": layers.cycles,
+        "accuracy": verify.stages["rknn"].accuracy.top1,
     }
     return _svg(plots.cost_map([own, *costs]), "costs")
 
@@ -254,7 +265,7 @@ def _cost_plot(recipe: Recipe, verify: dict | None, layers: dict | None) -> Mark
 def _albums(folder: Path) -> list[dict[str, Any]]:
     """Folders of real pictures that `make evaluate` has measured."""
     return [
-        {"name": path.parent.name, **read_json(path)}
+        {"name": path.parent.name, "accuracy": Evaluation.read(path).accuracy}
         for path in sorted((folder / "evaluate").glob("*/results.json"))
     ]
 

@@ -12,8 +12,9 @@ from PIL import Image, ImageDraw, ImageFont
 
 from ..conversion import inference
 from ..data import dataset
-from ..files import read_json, replacing
+from ..files import replacing
 from ..fonts import any_font
+from ..pipeline import runs
 from ..recipe import Recipe
 from ..redraw.config import RedrawConfig
 from ..redraw.fields import rng_for
@@ -38,7 +39,7 @@ def draw(run: Path, target: Path) -> list[Path]:
     Returns:
         The files written.
     """
-    recipe = Recipe.model_validate(read_json(run / "manifest.json")["recipe"])
+    recipe = runs.read_recipe(run)
     cards = {
         "strip.png": _strip(recipe, run),
         "hard-cases.png": _hard_cases(run),

@@ -12,9 +12,10 @@ import numpy as np
 from .. import recipe_file
 from ..conversion import inference
 from ..data import dataset, sources
-from ..files import read_json, write_json
+from ..files import write_json
 from ..pipeline import runner, runs, steps
 from ..recipe import Recipe
+from ..records import Compilation
 from ..redraw.picture import try_redraw
 from ..redraw.worlds import HARD_CASES, SIMULATED_CAMERA
 
@@ -64,13 +65,13 @@ def run_trial(name: str, changes: list[str], simulated: int, output: Path) -> di
     folder = output / f"{recipe.name}-{trial}"
     with runner.lock(folder, "scripts/choices.py"):
         runner.run_steps(steps.select("01-05"), recipe, folder, runs.MadeWith(name, changes))
-    layers = read_json(folder / "layers.json")
+    layers = Compilation.read(folder)
     trained = runs.results("02_train", folder)
     return {
         **accuracies(recipe, folder, simulated),
         "parameters": trained["results"]["parameters"],
-        "cycles": layers["cycles"],
-        "weights_kb": layers["weights_kb"],
+        "cycles": layers.cycles,
+        "weights_kb": layers.weights_kb,
         "train_seconds": trained["seconds"],
     }
 

@@ -247,8 +247,8 @@ def test_plots_and_figures_take_two_classes_or_fifty(tmp_path):
         truth = np.arange(classes).repeat(3)
         logits = np.eye(classes)[truth] + np.random.default_rng(0).normal(0, 0.1, (len(truth), 1))
         row = metrics.stage_row(logits, logits, logits, truth, labels)
-        assert row["accuracy"]["top1"] == 1
-        figure = plots.confusion({"a": np.array(row["confusion_matrix"])}, labels)
+        assert row.accuracy.top1 == 1
+        figure = plots.confusion({"a": np.array(row.confusion_matrix)}, labels)
         figure.savefig(tmp_path / "confusion.png")
         assert max(figure.get_size_inches()) < 20
         plots.class_balance({"train": truth}, labels).savefig(tmp_path / "balance.png")

@@ -12,6 +12,7 @@ from support.runs import TINY, last_line, run_command, settings
 from mnist_rknn import recipe_file
 from mnist_rknn.data import dataset, sources
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.files import read_json
 from mnist_rknn.recipe import Recipe
 from mnist_rknn.redraw import skeletons
 from mnist_rknn.redraw.config import PaperName, PenName, RedrawConfig
@@ -22,7 +23,6 @@ from mnist_rknn.redraw.paper import neighbour_ink
 from mnist_rknn.redraw.picture import legibility, redraw, reference, try_redraw
 from mnist_rknn.redraw.prints import PRINTS
 from mnist_rknn.redraw.worlds import CLEAN, HARD_CASES, SIMULATED_CAMERA
-from mnist_rknn.verification import evaluation
 
 CONFIG = RedrawConfig()
 
@@ -278,7 +278,7 @@ def test_every_paper_and_every_pen_that_a_recipe_may_name_can_be_drawn(digits):
 
 
 def test_camera_is_measured_beside_the_test_images(tiny_run):
-    verify = evaluation.read_json(tiny_run / "verify.json")
+    verify = read_json(tiny_run / "verify.json")
     assert list(verify["camera"]) == ["paddle", "onnx", "slim", "rknn"]
     assert 50 < verify["camera"]["rknn"]["accuracy"]["images"] <= 100
     for stage in ("slim", "rknn"):
@@ -322,7 +322,7 @@ def test_evaluate_reports_groups_with_intervals_and_pictures(tiny_run, album):
     rows = {line.split()[0]: line.split() for line in result.stdout.splitlines() if "%" in line}
     assert rows["a"][1] == rows["b"][1] == "20" and rows["all"][1] == "40"
     target = tiny_run / "evaluate" / "my album"
-    saved = evaluation.read_json(target / "results.json")
+    saved = read_json(target / "results.json")
     assert saved["accuracy"]["rknn"]["all"]["images"] == 40
     assert len(saved["wrong"]["rknn"]) == 40 - saved["accuracy"]["rknn"]["all"]["correct"]
     for name in ("confusion.png", "wrong_slim.png", "wrong_rknn.png"):
@@ -360,7 +360,7 @@ def test_notebook_07_shows_the_failure_and_the_cure(tiny_run, tmp_path):
     shutil.copytree(tiny_run, folder)
     result = run_command("run", "07", "--recipe", "smoke", "--output", str(folder), *settings(TINY))
     assert result.returncode == 0, result.stderr
-    scores = evaluation.read_json(folder / "camera.json")["accuracy"]
+    scores = read_json(folder / "camera.json")["accuracy"]
     assert scores["plain"]["MNIST"] > 0.8 > scores["plain"]["camera"]
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.stages import stage
 
 from mnist_rknn import recipe_file
 from mnist_rknn.verification import metrics
@@ -48,31 +49,29 @@ def test_log_probabilities_compare_like_logits():
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"accuracy": {"top1": 0.5}}, "verify.min_accuracy"),
+        ({"top1": 0.5}, "verify.min_accuracy"),
         ({"drop": 0.3}, "verify.max_drop"),
-        ({"cosine": {"mean": 0.1}}, "verify.min_cosine"),
+        ({"cosine": 0.1}, "verify.min_cosine"),
         ({}, None),
     ],
 )
 def test_each_threshold_can_be_missed(change, named):
-    good = {"accuracy": {"top1": 0.999}, "drop": 0.0, "cosine": {"mean": 1.0}}
     wanted = recipe_file.load("mnist").verify
-    missed = metrics.misses({"rknn": {**good, **change}}, wanted, None)
+    missed = metrics.misses({"rknn": stage(**change)}, wanted, None)
     assert [named in line for line in missed] == ([True] if named else [])
 
 
 @pytest.mark.parametrize(
     ("change", "named"),
     [
-        ({"accuracy": {"top1": 0.5}}, "verify.min_camera_accuracy"),
+        ({"top1": 0.5}, "verify.min_camera_accuracy"),
         ({"drop": 0.3}, "verify.max_drop"),
         ({}, None),
     ],
 )
 def test_each_threshold_of_the_simulated_camera_can_be_missed(change, named):
-    good = {"accuracy": {"top1": 0.999}, "drop": 0.0, "cosine": {"mean": 1.0}}
     wanted = recipe_file.load("mnist").verify
-    missed = metrics.misses({"rknn": good}, wanted, {"rknn": {**good, **change}})
+    missed = metrics.misses({"rknn": stage()}, wanted, {"rknn": stage(**change)})
     expected = [True] if named else []
     assert [named in line and "simulated camera" in line for line in missed] == expected
 
@@ -81,5 +80,5 @@ def test_groups_are_counted_apart_and_together():
     logits = np.eye(3)[[0, 1, 2, 0, 1]]
     classes, groups = np.array([0, 1, 0, 0, 2]), np.array(["a", "a", "b", "b", "b"])
     found = metrics.by_group({"rknn": logits}, classes, groups)["rknn"]
-    counts = {name: (share["correct"], share["images"]) for name, share in found.items()}
+    counts = {name: (share.correct, share.images) for name, share in found.items()}
     assert counts == {"a": (2, 2), "b": (1, 3), "all": (3, 5)}

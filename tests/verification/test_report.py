@@ -12,9 +12,11 @@ import pytest
 import yaml
 from support.graphs import classifier
 from support.runs import PROJECT, TINY, last_line, run_command, settings
+from support.stages import stage
 
 from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.records import STAGES, LayerErrors
 from mnist_rknn.verification import layer_error, metrics, quantstudy, report
 
 RUN = recipe_file.load("smoke", TINY)
@@ -124,7 +126,7 @@ def test_report_of_nothing_is_one_line(tmp_path):
 
 def test_report_of_results_from_another_version_is_one_line(finished):
     (finished / "verify.json").write_text('{"stages": {}}')
-    with pytest.raises(PipelineError, match="of another version"):
+    with pytest.raises(PipelineError, match="was written by an older version"):
         report.build(RUN, finished)
 
 
@@ -174,11 +176,7 @@ def test_budget_and_threshold_that_are_missed_stand_in_the_report(finished):
 
 
 def stages(**drops: float) -> dict:
-    base = {"accuracy": {"top1": 0.999}, "drop": 0.0, "cosine": {"mean": 1.0}}
-    found = {name: dict(base) for name in ("paddle", "onnx", "slim", "rknn")}
-    for name, drop in drops.items():
-        found[name] = {**base, "drop": drop}
-    return found
+    return {name: stage(drop=drops.get(name, 0.0)) for name in STAGES}
 
 
 @pytest.mark.parametrize(
@@ -199,17 +197,17 @@ def test_cause_is_the_link_that_lost(drops, expected):
 
 
 def test_layer_errors_are_the_toolkits(tiny_run):
-    errors = json.loads((tiny_run / "layer_error.json").read_text())
-    assert errors["pictures"] == 10 and len(errors["worst"]) == 5
-    names = [layer["name"] for layer in errors["layers"]]
+    errors = LayerErrors.read(tiny_run)
+    assert errors.pictures == 10 and len(errors.worst) == 5
+    names = [layer.name for layer in errors.layers]
     assert names[0] == "x" and len(names) == len(set(names)) > 10
-    for layer in errors["layers"][1:]:
-        for kind in ("single", "accumulated"):
-            assert 0.9 < layer[kind]["lowest"] <= layer[kind]["cosine"] <= 1
-            assert layer[kind]["distance"] >= 0
-    worst = layer_error.worst(errors["layers"])[0]
-    others = [layer for layer in errors["layers"] if layer["operator"] in ("Relu", "MaxPool")]
-    assert all(worst["single"]["cosine"] <= layer["single"]["cosine"] for layer in others)
+    for layer in errors.layers[1:]:
+        for loss in (layer.single, layer.accumulated):
+            assert 0.9 < loss.lowest <= loss.cosine <= 1
+            assert loss.distance >= 0
+    worst = layer_error.worst(errors.layers)[0]
+    others = [layer for layer in errors.layers if layer.operator in ("Relu", "MaxPool")]
+    assert all(worst.single.cosine <= layer.single.cosine for layer in others)
 
 
 # --- the study ------------------------------------------------------------------------
