@@ -11,6 +11,7 @@ from ..pipeline import runs
 from ..pipeline.graph import Graph
 from ..pipeline.steps import STEPS
 from ..recipe import Recipe
+from ..records import Compilation, Verification
 from . import manifest
 
 
@@ -58,21 +59,24 @@ def of_a_failure(recipe: Recipe, folder: Path) -> Iterator[None]:
 
 
 def beside(finished: Path, tried: Path) -> str:
-    """The results of a finished run and of a try, side by side."""
-    columns = [manifest.brief(folder) for folder in (finished, tried)]
+    """The results of a finished run and of a try, side by side; INT8 in the RKNN simulator."""
+    first, second = (_results(folder) for folder in (finished, tried))
     rows = [("", "finished run", "this try")]
-    for key, of_finished in columns[0].items():
-        for name, first in _numbers(key, of_finished):
-            second = dict(_numbers(key, columns[1].get(key))).get(name, "")
-            rows.append((name, first, second))
-    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
-    return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>12}" for a, b, c in rows)
+    rows += [(name, first[name], second.get(name, "")) for name in first]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1, 2)]
+    return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
 
 
-def _numbers(key: str, value: Any) -> list[tuple[str, str]]:
-    """The numbers of a part of the manifest by their names; accuracies in percent."""
-    if isinstance(value, dict):
-        return [row for inner, v in value.items() for row in _numbers(f"{key} {inner}", v)]
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        return []
-    return [(key, f"{100 * value:.2f} %" if "accuracy" in key else f"{value:,.6g}")]
+def _results(folder: Path) -> dict[str, str]:
+    verify, estimate = Verification.read(folder), Compilation.read(folder)
+    rknn = verify.stages["rknn"]
+    found = {"test images, INT8": f"{100 * rknn.accuracy.top1:.2f} %"}
+    if verify.camera:
+        found["simulated camera, INT8"] = f"{100 * verify.camera['rknn'].accuracy.top1:.2f} %"
+    if verify.hard_cases:
+        found["hard cases, INT8"] = f"{100 * verify.hard_cases['rknn']['all'].top1:.2f} %"
+    found["mean cosine of the logits"] = f"{rknn.cosine.mean:.5f}"
+    found["lost against Paddle, points"] = f"{100 * rknn.drop:.2f}"
+    found["cycles, compiler's estimate"] = f"{estimate.cycles:,}"
+    found["weights, KB"] = f"{estimate.weights_kb:g}"
+    return found

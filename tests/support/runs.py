@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -33,6 +34,13 @@ COMMAND = (sys.executable, "-m", "mnist_rknn")
 def run_command(*arguments: object, **kwargs) -> subprocess.CompletedProcess:
     """Run `mnist-rknn` as a user would, from another folder."""
     return _run([*COMMAND, *map(str, arguments)], **kwargs)
+
+
+def command_json(*arguments: object) -> Any:
+    """What a command that goes well prints with `--json`."""
+    result = run_command(*arguments, "--json")
+    assert result.returncode == 0, result.stderr
+    return json.loads(result.stdout)
 
 
 def run_script(script: str, *arguments: object, **kwargs) -> subprocess.CompletedProcess:
