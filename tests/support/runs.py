@@ -1,5 +1,6 @@
 """How tests start the project as a user would, and the smallest run of all its steps."""
 
+import json
 import subprocess
 import sys
 import time
