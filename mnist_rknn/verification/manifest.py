@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipe_file
-from ..conversion import rknn_file
+from ..conversion import rknn_file, rknn_toolkit
 from ..files import read_json, relative, sha256, write_json
 from ..pipeline import steps
 from ..pipeline.environment import installed_version
@@ -110,7 +110,7 @@ def create(recipe: Recipe, folder: Path) -> dict[str, Any]:
         },
         "packages": {name: installed_version(name) for name in PACKAGES},
         "target": {
-            "platform": recipe.rknn.target_platform,
+            "platform": rknn_toolkit.PLATFORM,
             "toolkit": file.toolkit,
             "mini": file.mini,
         },
