@@ -174,6 +174,11 @@ class Model(Section):
     architecture: str | None = None  # PaddleClas's name for it, where that is another
     arguments: dict[str, Any] = {}  # of the architecture
 
+    @property
+    def built_as(self) -> str:
+        """PaddleClas's name for the network."""
+        return self.architecture or self.name
+
     @field_validator("name", "architecture")
     @classmethod
     def _a_name(cls, name: str | None) -> str | None:

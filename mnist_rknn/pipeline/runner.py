@@ -20,6 +20,7 @@ from ..capture import output_to
 from ..errors import PipelineError
 from ..files import FolderLock, relative, write_json
 from ..recipe import Recipe
+from ..training.architectures import require_known
 from .steps import NOTEBOOKS, OUTPUT, STARTED, Step, refresh, stale_reason
 
 FAILURE = "failure.json"  # in a run's folder, after a step has failed
@@ -43,9 +44,10 @@ def run_step(
         Whether it ran.
 
     Raises:
-        PipelineError: an unknown parameter, a missing kernel, or a failing cell; the message
-            has the notebook, the cell and the last error line.
+        PipelineError: an unknown network or parameter, a missing kernel, or a failing cell; the
+            message has the notebook, the cell and the last error line.
     """
+    require_known(recipe)
     refresh(step, recipe, folder)
     reason = stale_reason(step, recipe, folder)
     if reason is None and not force:

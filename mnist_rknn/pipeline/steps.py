@@ -21,6 +21,7 @@ from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, fingerprint, read_json, relative, sha256, write_json
 from ..recipe import Recipe
+from ..training.architectures import require_known
 from .environment import installed_version
 
 PACKAGE = PROJECT / "mnist_rknn"
@@ -364,6 +365,7 @@ class Run:
     ):
         self.step = find(step)
         self.recipe = recipe_file.load(recipe, overrides)
+        require_known(self.recipe)
         self.folder = run_folder(self.recipe, output)
         for source in expand(self.step.inputs, self.recipe, self.folder):
             if not source.exists():
