@@ -21,7 +21,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import PipelineError
-from ..files import FolderLock, relative, replacing
+from ..files import relative, replacing, taking_turns
 from . import idx
 
 SHA256 = {
@@ -88,10 +88,12 @@ def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = 
         PipelineError: no source had the true files; the message lists what was tried.
     """
     # Files that are there need no lock: two runs may look at them at once.
-    missing = [name for name in SHA256 if not _is_original(folder / name)]
-    if not missing:
+    if not _missing(folder):
         return f"{relative(folder)} (already there)"
-    with FolderLock(folder, "fetching MNIST"):
+    with taking_turns(folder, "fetching MNIST"):
+        missing = _missing(folder)
+        if not missing:
+            return f"{relative(folder)} (fetched by another run)"
         if source:
             candidates: list[tuple[str, Callable[[], dict[str, bytes]]]]
             candidates = [(source, lambda: _read_source(Path(source)))]
@@ -120,6 +122,10 @@ def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = 
         "--set dataset.source=FOLDER"
     )
     raise PipelineError(f"MNIST could not be had: {'; '.join(failures)}; {cure}")
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in SHA256 if not _is_original(folder / name)]
 
 
 def _is_original(path: Path) -> bool:

@@ -59,7 +59,27 @@ def test_truncated_gzip_leaves_nothing(mnist_folder, tmp_path):
     broken.write_bytes(broken.read_bytes()[:1_000_000])
     with pytest.raises(PipelineError, match=r"train-images-idx3-ubyte\.gz is cut short"):
         mnist.fetch(tmp_path / "data", str(source), quiet)
-    assert [path.name for path in (tmp_path / "data").iterdir()] == [".lock"]
+    assert {path.name for path in (tmp_path / "data").iterdir()} <= {".lock"}
+
+
+def test_eight_runs_fetch_into_one_folder_at_once_and_all_finish(mnist_folder, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from mnist_rknn.data import mnist\n"
+        "said = mnist.fetch(Path(sys.argv[1]), sys.argv[2], log=lambda line: None)\n"
+        "print(said, len(mnist.load(Path(sys.argv[1])).test_labels))"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "data"), str(mnist_folder)]
+    runs = [
+        subprocess.Popen(
+            arguments, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(8)
+    ]
+    said = [run.communicate(timeout=300) for run in runs]
+    assert [run.returncode for run in runs] == [0] * 8, said
+    assert all(out.endswith(" 10000\n") for out, _ in said)
+    assert sum(str(mnist_folder) in out for out, _ in said) == 1  # one fetched, the rest waited
+    assert {path.name for path in (tmp_path / "data").iterdir()} - {".lock"} == set(mnist.SHA256)
 
 
 @pytest.mark.parametrize("source", ["nowhere", "empty"])
