@@ -8,7 +8,6 @@ compare figures of one run with each other, not with those of another day.
 """
 
 import argparse
-import os
 import statistics
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import psutil
 from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json, write_json
+from mnist_rknn.machine import cores
 from mnist_rknn.pipeline import steps
 
 
@@ -54,7 +54,7 @@ def main() -> int:
         for name in runs[0]
     }
     images = verify["stages"]["rknn"]["accuracy"]["images"]
-    print(f"{os.cpu_count()} cores, {arguments.repeat} run(s), seconds: median, memory: largest\n")
+    print(f"{cores()} cores, {arguments.repeat} run(s), seconds: median, memory: largest\n")
     print("| step | seconds | peak memory, MiB |\n|---|---:|---:|")
     for name, row in table.items():
         print(f"| {name} | {row['seconds']:.0f} | {row['peak_mib']:,.0f} |")
