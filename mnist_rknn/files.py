@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, hashed, and locked against a second run."""
+"""Files: written whole or not at all, hashed, and locked against another process."""
 
 import contextlib
 import errno
@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from .errors import PipelineError
 
 PROJECT = Path(__file__).resolve().parents[1]
+PATIENCE = 1800  # seconds to wait for another run that fetches or unpacks what both need
 LOCK_HOLDERS = "MNIST_RKNN_LOCK_HOLDERS"  # "pid:file" a line: who locked what for its children
 
 
@@ -126,6 +127,36 @@ def relative(path: Path) -> str:
     with contextlib.suppress(ValueError):
         return str(path.resolve().relative_to(PROJECT))
     return str(path)
+
+
+@contextlib.contextmanager
+def taking_turns(folder: Path, what: str) -> Iterator[None]:
+    """Hold a lock on a folder that all runs share, and wait for whoever has it.
+
+    Whatever was missing before may be there afterwards: look again in the block.
+
+    Args:
+        what: is done in the block, for the message.
+
+    Raises:
+        PipelineError: the other process was not done after `PATIENCE` seconds.
+    """
+    # Not at the top: on AI Studio this module is imported before anything is installed.
+    from filelock import FileLock, Timeout
+
+    folder.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(folder / ".lock", timeout=PATIENCE)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise PipelineError(
+            f"{what}: another process has been at work in {relative(folder)} for {PATIENCE} "
+            "seconds: wait for it to end, or end it, and run again"
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class FolderLock:

@@ -6,6 +6,7 @@ order stand in it once; training, calibration, conversion and the manifest read 
 """
 
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
@@ -173,6 +174,11 @@ class Model(Section):
     architecture: str | None = None  # PaddleClas's name for it, where that is another
     arguments: dict[str, Any] = {}  # of the architecture
 
+    @property
+    def built_as(self) -> str:
+        """PaddleClas's name for the network."""
+        return self.architecture or self.name
+
     @field_validator("name", "architecture")
     @classmethod
     def _a_name(cls, name: str | None) -> str | None:
@@ -265,58 +271,29 @@ class Rknn(Section):
     """rknn-toolkit2. Keys are named after the arguments of its calls."""
 
     toolkit: Literal["2.3.2", "2.5.0"] = "2.3.2"  # the module's runtime is 2.3.2
-    target_platform: str = "rv1106"
-    do_quantization: bool = True
-    quantized_dtype: str = "w8a8"
     quantized_algorithm: Literal["normal", "kl_divergence", "mmse"] = "normal"
     quantized_method: Literal["channel", "layer"] = "channel"
     optimization_level: int = Field(3, ge=0, le=3)
-    dynamic_input: None = None
-    op_target: dict[str, str] | None = None
 
-    @field_validator("target_platform")
+    @model_validator(mode="before")
     @classmethod
-    def _the_module(cls, platform: str) -> str:
-        if platform.lower() != "rv1106":
-            raise ValueError("the Lockzhiner Vision Module is an RV1106; use rv1106")
-        return platform.lower()
+    def _nothing_that_leaves_no_choice(cls, keys: Any) -> Any:
+        for key in keys if isinstance(keys, dict) else ():
+            if key in REFUSED:
+                raise ValueError(f"rknn.{key}: {REFUSED[key]}; remove the key")
+        return keys
 
-    @field_validator("do_quantization")
-    @classmethod
-    def _quantized(cls, wanted: bool) -> bool:
-        if not wanted:
-            raise ValueError("the RV1106 NPU has no float mode; use true")
-        return wanted
 
-    @field_validator("quantized_dtype")
-    @classmethod
-    def _dtype_the_npu_runs(cls, dtype: str) -> str:
-        if dtype == "w16a16i_dfp":
-            raise ValueError(
-                "it converts, but boards were reported to give wrong results; use w8a8"
-            )
-        if dtype != "w8a8":
-            raise ValueError("rknn-toolkit2 does not build it for rv1106; use w8a8")
-        return dtype
-
-    @field_validator("dynamic_input", mode="before")
-    @classmethod
-    def _no_dynamic_input(cls, value: Any) -> None:
-        if value is not None:
-            raise ValueError(
-                "it builds a model that the RV1106 runtime cannot load; remove the key"
-            )
-
-    @field_validator("op_target")
-    @classmethod
-    def _no_cpu_layers(cls, targets: dict[str, str] | None) -> dict[str, str] | None:
-        for layer, target in (targets or {}).items():
-            if target != "npu":
-                raise ValueError(
-                    f"layer {layer} on {target!r} is accepted by the toolkit and fails on the "
-                    "board; use npu or remove the key"
-                )
-        return targets
+REFUSED: Mapping[str, str] = {
+    "target_platform": "the Lockzhiner Vision Module is an RV1106, and all models are built for it",
+    "do_quantization": "the RV1106's NPU has no float mode, so all models are quantized",
+    "quantized_dtype": "all models are w8a8: of the others, rknn-toolkit2 does not build float16 "
+    "and w16a16i for the RV1106, and boards were reported to give wrong results with w16a16i_dfp",
+    "dynamic_input": "it builds a model that the RV1106's runtime cannot load",
+    "op_target": "layers run on the NPU; one that is sent to the CPU is accepted by the toolkit "
+    "and fails on the board",
+}
+"""Arguments of the toolkit's calls that leave no choice, whatever their value, and why."""
 
 
 class Verify(Section):

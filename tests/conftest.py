@@ -1,6 +1,5 @@
 """What the tests of all wings share: MNIST, and one small run through all notebooks."""
 
-import fcntl
 import os
 import shutil
 from pathlib import Path
@@ -17,13 +16,10 @@ from mnist_rknn.data import mnist
 
 
 @pytest.fixture(scope="session")
-def mnist_folder(tmp_path_factory) -> Path:
+def mnist_folder() -> Path:
     """The verified files in data/mnist, fetched if this is the first run here."""
     folder = PROJECT / "data" / "mnist"
-    turn = tmp_path_factory.getbasetemp().parent / "fetching"  # the folder all workers share
-    with turn.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        mnist.fetch(folder)
+    mnist.fetch(folder)
     return folder
 
 

@@ -7,7 +7,17 @@ import pytest
 from support.runs import PROJECT
 
 PACKAGE = PROJECT / "mnist_rknn"
-GROUND = {"errors", "files", "capture", "fonts", "plots", "recipe", "recipe_file", "records"}
+GROUND = {
+    "errors",
+    "files",
+    "capture",
+    "fonts",
+    "machine",
+    "plots",
+    "recipe",
+    "recipe_file",
+    "records",
+}
 COMMAND = {"__init__", "__main__", "cli", "command"}
 BARE = (sys.executable, "-S", "-s", "-E")  # no packages but the standard library
 

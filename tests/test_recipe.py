@@ -5,6 +5,7 @@ from support.runs import last_line, run_command
 
 from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.recipe import REFUSED
 
 
 @pytest.mark.parametrize("name", recipe_file.names())
@@ -20,15 +21,8 @@ IMPOSSIBLE = {
     "image.mean=[1, 2, 3, 1, 2, 3]": "at most 3 items",
     "image.width=28": "a multiple of 16, such as 32",
     "image.color_order=gbr": "'rgb' or 'bgr'",
-    "rknn.quantized_dtype=float16": "does not build it for rv1106; use w8a8",
-    "rknn.quantized_dtype=w16a16i": "use w8a8",
-    "rknn.quantized_dtype=w16a16i_dfp": "wrong results; use w8a8",
-    "rknn.do_quantization=false": "no float mode",
     "rknn.quantized_algorithm=gdq": "'normal', 'kl_divergence' or 'mmse'",
     "rknn.optimization_level=4": "less than or equal to 3",
-    "rknn.dynamic_input=[[[1, 3, 32, 32]]]": "remove the key",
-    "rknn.op_target={Conv.0: cpu}": "fails on the board",
-    "rknn.target_platform=rv1107": "use rv1106",
     "rknn.toolkit=1.6.0": "'2.3.2' or '2.5.0'",
     "export.opset=21": "opset 12 to 19",
     "export.opset=11": "opset 12 to 19",
@@ -54,6 +48,34 @@ def test_impossible_value_names_key_and_cure(override):
     assert "\n" not in message
     assert override.split("=")[0] in message
     assert IMPOSSIBLE[override] in message
+
+
+@pytest.mark.parametrize("value", ["null", "3", "x"])
+@pytest.mark.parametrize("key", REFUSED)
+def test_key_without_a_choice_is_refused_with_the_reason_whatever_its_value(key, value):
+    with pytest.raises(PipelineError) as error:
+        recipe_file.load("mnist", [f"rknn.{key}={value}"])
+    message = str(error.value)
+    assert f"rknn.{key}: {REFUSED[key]}" in message and message.endswith("remove the key")
+    assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("override", "reason"),
+    [
+        ("rknn.quantized_dtype=w8a8", "all models are w8a8"),
+        ("rknn.quantized_dtype=w16a16i_dfp", "wrong results with w16a16i_dfp"),
+        ("rknn.do_quantization=true", "no float mode"),
+        ("rknn.do_quantization=false", "no float mode"),
+        ("rknn.target_platform=rv1106", "is an RV1106"),
+        ("rknn.dynamic_input=[[[1, 3, 32, 32]]]", "runtime cannot load"),
+        ("rknn.op_target={Conv.0: cpu}", "fails on the board"),
+        ("rknn.op_target={Conv.0: npu}", "layers run on the NPU"),
+    ],
+)
+def test_argument_of_the_toolkit_that_leaves_no_choice_names_the_reason(override, reason):
+    with pytest.raises(PipelineError, match=reason):
+        recipe_file.load("mnist", [override])
 
 
 @pytest.mark.parametrize(

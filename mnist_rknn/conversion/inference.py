@@ -202,9 +202,8 @@ def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path) ->
     """
     rknn_toolkit.require_version(recipe.rknn.toolkit)
     arguments = rknn_toolkit.config_arguments(recipe)
-    quantized = recipe.rknn.do_quantization
     with rknn_toolkit.captured(log):
-        rknn = rknn_toolkit.build(arguments, onnx_file, calibration_list, log, quantized)
+        rknn = rknn_toolkit.build(arguments, onnx_file, calibration_list, log)
         rknn_toolkit.require_success("init_runtime", rknn.init_runtime(), log)
         shape = (1, recipe.image.height, recipe.image.width, 3)
         run_simulator(rknn, np.zeros(shape, np.uint8))  # the first call prepares and prints

@@ -45,7 +45,7 @@ class Config(_Part):
     mean: Three
     std: Three
     type: Literal["fp32", "int8"] = "fp32"
-    quantized_dtype: str = "w8a8"
+    quantized_dtype: str = rknn_toolkit.QUANTIZED_DTYPE
     quantized_algorithm: Literal["normal", "kl_divergence", "mmse"] = "normal"
     optimization_level: int = Field(3, ge=0, le=3)
 
@@ -88,10 +88,10 @@ def load(path: Path) -> MakerRecipe:
         raise PipelineError(f"{name}: {key}: {first['msg'].lower()}") from None
     if not found.build.do_quantization:
         raise PipelineError(f"{name}: build.do_quantization: the RV1106 NPU has no float mode")
-    if found.config.quantized_dtype != "w8a8":
+    if found.config.quantized_dtype != rknn_toolkit.QUANTIZED_DTYPE:
         raise PipelineError(
             f"{name}: config.quantized_dtype: {found.config.quantized_dtype} does not run on the "
-            "RV1106 as it should: use w8a8"
+            f"RV1106 as it should: use {rknn_toolkit.QUANTIZED_DTYPE}"
         )
     mean, std = found.config.in_pixels()
     if not all(0 <= value <= 255 for value in mean) or not all(0 < value <= 255 for value in std):
@@ -129,7 +129,7 @@ def export(
         PipelineError: a wrong recipe, graph or list, or a model the RV1106 would refuse. The
             file at `model_save_path` is then as it was.
     """
-    if target_platform.lower() != "rv1106":
+    if target_platform.lower() != rknn_toolkit.PLATFORM:
         raise PipelineError(
             f"--target_platform {target_platform}: the Lockzhiner Vision Module is an RV1106"
         )
@@ -153,7 +153,7 @@ def export(
         arguments = {
             "mean_values": [mean],
             "std_values": [std],
-            "target_platform": "rv1106",
+            "target_platform": rknn_toolkit.PLATFORM,
             "quantized_dtype": recipe.config.quantized_dtype,
             "quantized_algorithm": recipe.config.quantized_algorithm,
             "optimization_level": recipe.config.optimization_level,
@@ -168,7 +168,7 @@ def export(
             compilation = rknn_toolkit.parse_log(log)
             rknn_toolkit.require_runnable(compilation)
             file = rknn_file.read(temporary)
-            rknn_file.require_deployable(file, "rv1106", size, mean, std)
+            rknn_file.require_deployable(file, size, mean, std)
     say(
         f"{relative(model_save_path)}: {compilation.cycles:,} cycles, "
         f"{compilation.weights_kb:g} KB of weights, {compilation.internal_kb:g} KB internal "
@@ -248,7 +248,7 @@ def write_recipe(path: Path, recipe: Recipe, model: onnx.ModelProto, listed: Pat
             "mean": image.mean[::turn],
             "std": image.std[::turn],
             "type": "int8",
-            "quantized_dtype": recipe.rknn.quantized_dtype,
+            "quantized_dtype": rknn_toolkit.QUANTIZED_DTYPE,
             "quantized_algorithm": recipe.rknn.quantized_algorithm,
             "optimization_level": recipe.rknn.optimization_level,
         },

@@ -27,6 +27,7 @@ from pydantic import BaseModel
 
 from ..errors import PipelineError
 from ..files import relative
+from .rknn_toolkit import PLATFORM
 
 MAGIC = b"RKNN\0\0\0\0"
 MINI, FULL = 0x1004, 6
@@ -225,17 +226,17 @@ def _tensor(entry: _Entry, settings: _Settings) -> Tensor:
     )
 
 
-def problems(file: RknnFile, platform: str = "rv1106") -> list[str]:
+def problems(file: RknnFile) -> list[str]:
     """Why the module would refuse or misread a parsed file, a line each; empty if nothing.
 
     Only what the file itself can say: whether mean and std are the ones the network was
     trained with, only its recipe knows (`require_deployable`).
     """
     found = []
-    if platform not in file.target_platforms:
+    if PLATFORM not in file.target_platforms:
         found.append(
             f"the .rknn file is for {', '.join(map(str, file.target_platforms)) or 'no chip'}, the "
-            f"module is a {platform}: set rknn.target_platform and run 05_convert"
+            f"module is an {PLATFORM}: run 05_convert"
         )
     if not file.mini:
         found.append(
@@ -274,7 +275,6 @@ def problems(file: RknnFile, platform: str = "rv1106") -> list[str]:
 
 def require_deployable(
     file: RknnFile,
-    platform: str,
     input_shape: list[int],
     mean: list[float],
     std: list[float],
@@ -290,7 +290,7 @@ def require_deployable(
     Raises:
         PipelineError: names what is wrong and why the board would refuse or misread it.
     """
-    for problem in problems(file, platform):
+    for problem in problems(file):
         raise PipelineError(problem)
     if file.input.shape != input_shape:
         raise PipelineError(f"the input is {file.input.shape}, the recipe's image is {input_shape}")

@@ -23,6 +23,10 @@ from ..recipe import Recipe
 from ..records import Compilation, Layer
 from . import torch_standin
 
+# What leaves no choice on this module; `recipe.REFUSED` says why.
+PLATFORM = "rv1106"
+QUANTIZED_DTYPE = "w8a8"
+
 # Operators the RV1106 runtime can run on its CPU (Rockchip's V2.3.2 operator list).
 CPU_OPERATORS = frozenset(
     [
@@ -57,9 +61,12 @@ TRANSLATIONS = (
     ),
     (
         r"invalid target_platform|target_platform.*(unsupport|not in)",
-        "it does not know the chip: use rv1106",
+        f"it does not know the chip: use {PLATFORM}",
     ),
-    (r"not support.*dtype|quantized_dtype", "it cannot build this data type for rv1106: use w8a8"),
+    (
+        r"not support.*dtype|quantized_dtype",
+        f"it cannot build this data type for {PLATFORM}: use {QUANTIZED_DTYPE}",
+    ),
     (
         r"contains? nan|float NaN|NaN to integer",
         "a std is 0 or a weight is not a number: correct image.std in the recipe, or train again",
@@ -105,16 +112,14 @@ def config_arguments(recipe: Recipe, custom_string: str = "") -> dict[str, Any]:
     arguments: dict[str, Any] = {
         "mean_values": [recipe.image.mean],
         "std_values": [recipe.image.std],
-        "target_platform": recipe.rknn.target_platform,
-        "quantized_dtype": recipe.rknn.quantized_dtype,
+        "target_platform": PLATFORM,
+        "quantized_dtype": QUANTIZED_DTYPE,
         "quantized_algorithm": recipe.rknn.quantized_algorithm,
         "quantized_method": recipe.rknn.quantized_method,
         "optimization_level": recipe.rknn.optimization_level,
         # Calibration pictures are read as RGB; the network may want BGR.
         "quant_img_RGB2BGR": recipe.image.color_order == "bgr",
     }
-    if recipe.rknn.op_target:
-        arguments["op_target"] = recipe.rknn.op_target
     if custom_string:
         arguments["custom_string"] = custom_string
     return arguments
@@ -197,7 +202,6 @@ def build(
     onnx_file: Path,
     calibration_list: Path,
     log: Path,
-    do_quantization: bool = True,
     verbose: bool = False,
 ) -> Any:
     """Build a model, with the calls that 05_convert shows one by one.
@@ -217,7 +221,7 @@ def build(
     rknn = load_api()(verbose=verbose)
     require_success("config", rknn.config(**arguments), log)
     require_success("load_onnx", rknn.load_onnx(model=str(onnx_file)), log)
-    code = rknn.build(do_quantization=do_quantization, dataset=str(calibration_list))
+    code = rknn.build(do_quantization=True, dataset=str(calibration_list))
     require_success("build", code, log)
     return rknn
 

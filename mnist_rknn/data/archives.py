@@ -1,7 +1,7 @@
 """Archives: what users bring is unpacked safely, what we make has reproducible bytes.
 
 Unpacking is whole or not at all, inside one folder and within limits. Only Python's standard
-library is used, so this works before anything is installed.
+library is imported, so that AI Studio can do it before anything is installed.
 """
 
 import functools
@@ -16,7 +16,15 @@ from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 
 from ..errors import PipelineError
-from ..files import FolderLock, read_json, relative, replacing, replacing_folder, sha256, write_json
+from ..files import (
+    read_json,
+    relative,
+    replacing,
+    replacing_folder,
+    sha256,
+    taking_turns,
+    write_json,
+)
 
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_BYTES = 20 << 30  # of all files together, unpacked
@@ -109,7 +117,7 @@ def unpack_once(archive: Path, into: Path) -> Path:
     if not stem.strip(" ."):
         raise PipelineError(f"{relative(archive)} has no name to unpack it under: rename it")
     folder = into / stem.strip(" .")
-    with FolderLock(into, f"unpacking {archive.name}"):
+    with taking_turns(into, f"unpacking {archive.name}"):
         if folder.exists():
             record = folder / RECORD
             known = read_json(record) if record.is_file() else {}

@@ -12,7 +12,6 @@ them: "camera", test digits in front of a simulated camera, and "hard", its hard
 import csv
 import hashlib
 import multiprocessing
-import os
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -26,6 +25,7 @@ from tqdm import tqdm
 
 from ..errors import PipelineError
 from ..files import relative, replacing_folder
+from ..machine import cores
 from ..recipe import Recipe, Redraw
 from ..redraw.picture import jitter, try_redraw
 from ..redraw.worlds import HARD_CASES, SIMULATED_CAMERA
@@ -233,7 +233,7 @@ def write(folder: Path, recipe: Recipe, source: Source, indices: dict[str, np.nd
         rows: list[dict[str, str]] = []
         with (
             ProcessPoolExecutor(
-                os.cpu_count(),
+                cores(),
                 mp_context=multiprocessing.get_context("spawn"),
                 initializer=_start_drawing,
                 initargs=(recipe, source, partial),

@@ -5,6 +5,8 @@ C. Cortes and C. Burges.
 """
 
 import gzip
+import io
+import math
 import struct
 import zlib
 from pathlib import Path
@@ -25,6 +27,8 @@ class IdxSet(NamedTuple):
     test_labels: np.ndarray
 
 
+MAX_BYTES = 4 << 30  # of one file, unpacked; EMNIST's largest has 0.6 GB
+_HEADER = 16  # bytes at most: a magic number and up to three sizes
 # What the four files' names hold, beside "images" or "labels", in whichever set.
 TRAIN, TEST = ("train",), ("t10k", "test")
 
@@ -35,26 +39,43 @@ def parse(content: bytes, name: str) -> np.ndarray:
     Raises:
         PipelineError: not IDX, or its length does not fit its header.
     """
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08" or content[3] not in (1, 2, 3):
-        raise PipelineError(f"{name} is not an IDX file of bytes")
-    dimensions = content[3]
-    header = 4 + 4 * dimensions
-    shape = struct.unpack(f">{dimensions}I", content[4:header].ljust(4 * dimensions, b"\0"))
-    if len(content) - header != np.prod(shape, dtype=np.int64):
+    shape = _shape(content[:_HEADER], name)
+    if len(content) != _size(shape):
         raise PipelineError(f"{name} is cut short or too long: get it again")
-    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+    return np.frombuffer(content, np.uint8, offset=4 + 4 * len(shape)).reshape(shape)
+
+
+def _shape(header: bytes, name: str) -> tuple[int, ...]:
+    if len(header) < 4 or header[:3] != b"\x00\x00\x08" or header[3] not in (1, 2, 3):
+        raise PipelineError(f"{name} is not an IDX file of bytes")
+    sizes = 4 * header[3]
+    return struct.unpack(f">{header[3]}I", header[4 : 4 + sizes].ljust(sizes, b"\0"))
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    """Bytes of a file whose array has this shape."""
+    return 4 + 4 * len(shape) + math.prod(shape)
 
 
 def gunzip(content: bytes, name: str) -> bytes:
-    """Content of a gzip file.
+    """Content of a gzipped IDX file; no more is unpacked than its header states.
 
     Raises:
-        PipelineError: it is not one, or broken off.
+        PipelineError: it is not one, is broken off, or does not end where its header states.
     """
     try:
-        return gzip.decompress(content)
+        with gzip.open(io.BytesIO(content)) as file:
+            unpacked = file.read(_HEADER)
+            size = _size(_shape(unpacked, name))
+            if size > MAX_BYTES:
+                raise PipelineError(f"{name} states {size:,} bytes: that is no set of pictures")
+            # One byte more, so that the end is looked at, and the check sum with it.
+            unpacked += file.read(max(0, size - len(unpacked)) + 1)
     except (OSError, EOFError, zlib.error):
         raise PipelineError(f"{name} is cut short or not gzip") from None
+    if len(unpacked) > size:
+        raise PipelineError(f"{name} goes on after the {size:,} bytes that its header states")
+    return unpacked
 
 
 def find(folder: Path) -> list[Path]:

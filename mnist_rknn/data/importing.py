@@ -267,8 +267,6 @@ calibration:
   images: {calibrated}  # equally many of each class, from the training pictures
 
 rknn:  # keys as in rknn-toolkit2's config() and build()
-  target_platform: rv1106
-  quantized_dtype: w8a8
   quantized_algorithm: normal
   quantized_method: channel
   optimization_level: 3

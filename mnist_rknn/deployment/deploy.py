@@ -55,7 +55,7 @@ def build(recipe: Recipe, folder: Path, codegen: bool = False) -> Path:
     file = rknn_file.read(model)
     image = recipe.image
     shape = [1, 3, image.height, image.width]
-    rknn_file.require_deployable(file, recipe.rknn.target_platform, shape, image.mean, image.std)
+    rknn_file.require_deployable(file, shape, image.mean, image.std)
     target = folder / "deploy"
     with replacing_folder(target) as bundle:
         shutil.copyfile(model, bundle / model.name)

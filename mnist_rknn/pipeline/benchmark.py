@@ -13,6 +13,7 @@ import psutil
 
 from ..errors import PipelineError
 from ..files import read_json, write_json
+from ..machine import cores
 from . import runner, steps
 from .runs import MadeWith
 
@@ -54,7 +55,7 @@ def text(found: dict[str, Any]) -> str:
     """The result of `run` in Markdown."""
     rows, images = found["steps"], found["images"]
     lines = [
-        f"{os.cpu_count()} cores, {found['runs']} run(s), seconds: median, memory: largest",
+        f"{cores()} cores, {found['runs']} run(s), seconds: median, memory: largest",
         "",
         "| step | seconds | peak memory, MiB |",
         "|---|---:|---:|",

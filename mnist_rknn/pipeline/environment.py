@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ..machine import cores
+
 PYTHONS = ((3, 10), (3, 11))
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 RUN_GB = 2.0  # what the default recipe writes: 1.5 GB of pictures, and models
@@ -108,10 +110,9 @@ def check_processor() -> Check:
     cpu = (
         Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     )
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if "avx" not in cpu:
         return Check("processor", "FAIL", "no AVX", "Paddle's wheel needs it: use another machine")
-    return Check("processor", "OK", f"{cores} cores, AVX{'2' if 'avx2' in cpu else ''}")
+    return Check("processor", "OK", f"{cores()} cores, AVX{'2' if 'avx2' in cpu else ''}")
 
 
 def check_python() -> Check:

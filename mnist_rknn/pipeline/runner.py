@@ -22,6 +22,7 @@ from ..capture import output_to
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, relative, write_json
 from ..recipe import Recipe
+from ..training.architectures import require_known
 from . import tries
 from .graph import Graph, needed
 from .runs import RECIPE, STARTED, MadeWith, made_with, write_recipe
@@ -55,11 +56,12 @@ def run_steps(
         Names of the steps that ran.
 
     Raises:
-        PipelineError: an unknown parameter, a missing kernel, or a failing cell; the message
-            has the notebook, the cell and the last error line.
+        PipelineError: an unknown network or parameter, a missing kernel, or a failing cell; the
+            message has the notebook, the cell and the last error line.
     """
     parameters = {"recipe": str(folder / RECIPE), "output": str(folder), "overrides": []}
     parameters |= _values(assignments)
+    require_known(recipe)
     write_recipe(folder, recipe, made_with)
     now, ran = Graph(recipe, folder), []
     needs = {other.name for step in wanted for other in needed(step)}

@@ -15,6 +15,7 @@ from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, read_json, relative, write_text
 from ..recipe import Recipe
+from ..training.architectures import require_known
 from . import graph, tries
 from .environment import installed_version
 from .steps import NOTEBOOKS, OUTPUT, PACKAGE, find
@@ -136,6 +137,7 @@ class Run:
         elif overrides and not output:
             self.base, self.folder = self.folder, tries.folder(self.folder, overrides)
         self.recipe = recipe_file.load(recipe, overrides)
+        require_known(self.recipe)
         if self.base:
             tries.start(self.base, self.folder, self.recipe)
         now = graph.Graph(self.recipe, self.folder)

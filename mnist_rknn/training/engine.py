@@ -226,7 +226,7 @@ def engine_config(recipe: Recipe, dataset: Path, output: Path, labels: list[str]
             "progressive_resizing": resizing and resizing.model_dump(),
         },
         "Arch": {
-            "name": recipe.model.architecture or recipe.model.name,
+            "name": recipe.model.built_as,
             "class_num": len(labels),
             **recipe.model.arguments,
         },

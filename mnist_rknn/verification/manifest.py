@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipe_file
-from ..conversion import rknn_file
+from ..conversion import rknn_file, rknn_toolkit
 from ..errors import PipelineError
 from ..files import read_json, relative, sha256
 from ..pipeline import graph, runs, steps
@@ -160,7 +160,7 @@ def assemble(recipe: Recipe, folder: Path) -> Manifest:
             for path in artifact_files(recipe, folder)
         },
         packages={name: installed_version(name) for name in PACKAGES},
-        target=Target(platform=recipe.rknn.target_platform, toolkit=file.toolkit, mini=file.mini),
+        target=Target(platform=rknn_toolkit.PLATFORM, toolkit=file.toolkit, mini=file.mini),
         input=Input(
             name=file.input.name,
             shape=file.input.shape,

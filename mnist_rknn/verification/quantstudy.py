@@ -9,7 +9,6 @@ import functools
 import hashlib
 import json
 import multiprocessing
-import os
 import sys
 import tempfile
 import time
@@ -32,6 +31,7 @@ from ..conversion import calibration, inference
 from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, sha256, write_json
+from ..machine import cores
 from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
 from ..records import Study, checked
 from . import metrics
@@ -86,7 +86,7 @@ def run(
         recipe: what all cells share: image, level of optimization, toolkit.
         folder: a run whose steps up to 03 are done; results go to its `quantstudy/`.
         pictures: validation pictures to score on, equally many of each kind.
-        workers: processes; as many as there are cores by default.
+        workers: processes; None for as many as there are cores for this process.
 
     Returns:
         For each cell that the training pictures suffice for, in the order given: its fields and
@@ -175,7 +175,7 @@ def _run_missing(
     reference: np.ndarray,
     workers: int | None,
 ) -> None:
-    workers = workers or os.cpu_count() or 1
+    workers = workers or cores()
     with (
         tempfile.TemporaryDirectory() as scratch,
         tqdm(total=len(tasks), unit="cell", file=sys.stdout) as bar,

@@ -63,7 +63,7 @@ def test_softmax_in_the_built_model_is_refused(tiny_run, tmp_path):
     with pytest.raises(PipelineError, match=r"(?i)softmax|FLOAT16"):
         rknn_toolkit.require_runnable(compilation)
         file = rknn_file.read(tmp_path / "softmax.rknn")
-        rknn_file.require_deployable(file, "rv1106", SHAPE, MEAN, STD)
+        rknn_file.require_deployable(file, SHAPE, MEAN, STD)
 
 
 def test_log_without_a_table_is_refused(tmp_path):
@@ -148,7 +148,7 @@ def read(tmp_path, content: bytes) -> rknn_file.RknnFile:
 
 def test_exported_file_is_what_the_sdk_expects(tiny_run):
     file = rknn_file.read(tiny_run / "smoke.rknn")
-    rknn_file.require_deployable(file, "rv1106", SHAPE, MEAN, STD)
+    rknn_file.require_deployable(file, SHAPE, MEAN, STD)
     assert file.output.shape == [1, 10] and file.output.dtype == "int8"
     assert file.custom_string.startswith("labels=0,1,2,3,4,5,6,7,8,9;onnx=")
 
@@ -188,8 +188,8 @@ def test_model_for_another_chip(tiny_run, tmp_path):
     )
     file = rknn_file.read(tmp_path / "rk3566.rknn")
     assert not file.mini
-    with pytest.raises(PipelineError, match=r"is for rk3566.*the module is a rv1106"):
-        rknn_file.require_deployable(file, "rv1106", SHAPE, MEAN, STD)
+    with pytest.raises(PipelineError, match=r"is for rk3566.*the module is an rv1106"):
+        rknn_file.require_deployable(file, SHAPE, MEAN, STD)
 
 
 def test_full_model_for_the_right_chip(tiny_run, tmp_path):
@@ -203,13 +203,13 @@ def test_full_model_for_the_right_chip(tiny_run, tmp_path):
     file = rknn_file.read(tmp_path / "full.rknn")
     assert file.target_platforms == ["rv1106"]
     with pytest.raises(PipelineError, match="full model, which the RV1106 runtime cannot load"):
-        rknn_file.require_deployable(file, "rv1106", SHAPE, MEAN, STD)
+        rknn_file.require_deployable(file, SHAPE, MEAN, STD)
 
 
 def test_wrong_mean_in_the_file(tiny_run):
     file = rknn_file.read(tiny_run / "smoke.rknn")
     with pytest.raises(PipelineError, match="normalises with mean"):
-        rknn_file.require_deployable(file, "rv1106", SHAPE, [0.0, 0.0, 0.0], STD)
+        rknn_file.require_deployable(file, SHAPE, [0.0, 0.0, 0.0], STD)
 
 
 # --- the simulator --------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -9,7 +11,9 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.runs import PROJECT
 
+from mnist_rknn import files
 from mnist_rknn.data import archives
 from mnist_rknn.errors import PipelineError
 
@@ -167,6 +171,46 @@ def test_unpacked_once_and_again_when_the_archive_is_another(tmp_path):
     assert (folder / "mark").exists()
     zip_of(archive, ("c/3.png", b"three"))
     assert files_of(archives.unpack_once(archive, tmp_path / "data")) == {"c/3.png": b"three"}
+
+
+def test_eight_runs_unpack_one_archive_at_once_and_all_finish(tmp_path):
+    content = {f"{number % 3}/{number}.png": b"%d" % number * 1000 for number in range(2000)}
+    archive = zip_of(tmp_path / "set.zip", *content.items())
+    code = (
+        "import sys; from pathlib import Path; from mnist_rknn.data import archives\n"
+        "folder = archives.unpack_once(*map(Path, sys.argv[1:]))\n"
+        "print(sum(file.is_file() for file in folder.rglob('*')) - 1)"
+    )
+    arguments = [sys.executable, "-c", code, str(archive), str(tmp_path / "data")]
+    runs = [
+        subprocess.Popen(arguments, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(8)
+    ]
+    said = [run.communicate(timeout=300) for run in runs]
+    assert [run.returncode for run in runs] == [0] * 8, said
+    assert {out for out, _ in said} == {b"2000\n"}
+    assert {path.name for path in (tmp_path / "data").iterdir()} - {".lock"} == {"set"}
+
+
+def test_whoever_waits_too_long_for_another_run_is_told_and_a_killed_one_holds_nothing(
+    tmp_path, monkeypatch
+):
+    archive = zip_of(tmp_path / "set.zip", ("a.png", b"1"))
+    code = (
+        "import sys, time; from pathlib import Path; from mnist_rknn.files import taking_turns\n"
+        "with taking_turns(Path(sys.argv[1]), 'x'): print('held', flush=True); time.sleep(100)"
+    )
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "data")],
+        cwd=PROJECT, stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert holder.stdout.readline() == "held\n"
+    monkeypatch.setattr(files, "PATIENCE", 0.2)
+    with pytest.raises(PipelineError, match=r"unpacking set\.zip: another process has been"):
+        archives.unpack_once(archive, tmp_path / "data")
+    holder.kill()
+    holder.wait()
+    assert files_of(archives.unpack_once(archive, tmp_path / "data")) == {"a.png": b"1"}
 
 
 def test_a_folder_that_was_not_unpacked_from_it_is_left_alone(tmp_path):

@@ -5,9 +5,12 @@ import io
 import os
 import pickle
 import shutil
+import struct
 import subprocess
 import sys
+import tracemalloc
 import zipfile
+import zlib
 
 import numpy as np
 import pytest
@@ -59,7 +62,27 @@ def test_truncated_gzip_leaves_nothing(mnist_folder, tmp_path):
     broken.write_bytes(broken.read_bytes()[:1_000_000])
     with pytest.raises(PipelineError, match=r"train-images-idx3-ubyte\.gz is cut short"):
         mnist.fetch(tmp_path / "data", str(source), quiet)
-    assert [path.name for path in (tmp_path / "data").iterdir()] == [".lock"]
+    assert {path.name for path in (tmp_path / "data").iterdir()} <= {".lock"}
+
+
+def test_eight_runs_fetch_into_one_folder_at_once_and_all_finish(mnist_folder, tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from mnist_rknn.data import mnist\n"
+        "said = mnist.fetch(Path(sys.argv[1]), sys.argv[2], log=lambda line: None)\n"
+        "print(said, len(mnist.load(Path(sys.argv[1])).test_labels))"
+    )
+    arguments = [sys.executable, "-c", code, str(tmp_path / "data"), str(mnist_folder)]
+    runs = [
+        subprocess.Popen(
+            arguments, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        for _ in range(8)
+    ]
+    said = [run.communicate(timeout=300) for run in runs]
+    assert [run.returncode for run in runs] == [0] * 8, said
+    assert all(out.endswith(" 10000\n") for out, _ in said)
+    assert sum(str(mnist_folder) in out for out, _ in said) == 1  # one fetched, the rest waited
+    assert {path.name for path in (tmp_path / "data").iterdir()} - {".lock"} == set(mnist.SHA256)
 
 
 @pytest.mark.parametrize("source", ["nowhere", "empty"])
@@ -67,6 +90,55 @@ def test_source_without_files_names_what_is_missing(tmp_path, source):
     (tmp_path / "empty").mkdir()
     with pytest.raises(PipelineError, match=r"MNIST could not be had: .*check the path"):
         mnist.fetch(tmp_path / "data", str(tmp_path / source), quiet)
+
+
+def header(*shape: int) -> bytes:
+    return struct.pack(f">BBBB{len(shape)}I", 0, 0, 8, len(shape), *shape)
+
+
+def gzip_bomb(first: bytes, zeros: int) -> bytes:
+    """A gzip file that begins with `first` and goes on with so many zeros."""
+    packer = zlib.compressobj(9, zlib.DEFLATED, 31)
+    block = bytes(1 << 20)
+    parts = [packer.compress(first), *(packer.compress(block) for _ in range(zeros >> 20))]
+    return b"".join([*parts, packer.flush()])
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 28, 28)])
+def test_gzip_bomb_is_refused_without_being_unpacked(shape):
+    bomb = gzip_bomb(header(*shape), 1 << 30)
+    assert len(bomb) < 2 << 20
+    tracemalloc.start()
+    try:
+        with pytest.raises(PipelineError, match=r"goes on after the .* its header states") as error:
+            idx.gunzip(bomb, "train-labels-idx1-ubyte.gz")
+        assert tracemalloc.get_traced_memory()[1] < 8 << 20  # bytes at the most
+    finally:
+        tracemalloc.stop()
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (gzip.compress(header(3) + b"abc") + b"garbage", "cut short or not gzip"),
+        (gzip.compress(header(3) + b"abc") + gzip.compress(b"d"), "goes on after the 11 bytes"),
+        (gzip.compress(header(3) + b"abcd"), "goes on after the 11 bytes"),
+        (gzip.compress(header(3) + b"abc")[:-9], "cut short or not gzip"),
+        (gzip.compress(header(3) + b"abc")[:-8] + bytes(8), "cut short or not gzip"),  # its sum
+        (gzip.compress(header(4_000_000_000, 40, 40)), "states 6,400,000,000,016 bytes"),
+        (gzip.compress(b"hello"), "is not an IDX file of bytes"),
+        (b"", "is not an IDX file of bytes"),
+    ],
+)
+def test_gzip_that_does_not_end_where_its_header_states_is_refused(content, reason):
+    with pytest.raises(PipelineError, match=reason):
+        idx.gunzip(content, "file.gz")
+
+
+def test_gzip_in_two_members_is_read_whole():
+    content = header(4) + b"abcd"
+    assert idx.gunzip(gzip.compress(content[:9]) + gzip.compress(content[9:]), "x") == content
 
 
 def make_wheel(path, member: bytes) -> None:

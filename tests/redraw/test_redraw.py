@@ -71,7 +71,7 @@ def test_written_data_set_is_the_same_with_one_process_and_with_several(
     )
     run = run.model_copy(update={"dataset": run.dataset.model_copy(update={"redraw": small})})
     for processes in (1, 2):
-        monkeypatch.setattr(dataset.os, "cpu_count", lambda processes=processes: processes)
+        monkeypatch.setattr(dataset, "cores", lambda processes=processes: processes)
         dataset.write(tmp_path / str(processes), run, digits, indices)
     files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.*"))
     assert len(files) > 700
