@@ -11,7 +11,7 @@ import numpy as np
 
 from .. import recipe_file
 from ..conversion import inference
-from ..data import dataset, sources
+from ..data import dataset, drawing, sources
 from ..files import write_json
 from ..pipeline import runner, runs, steps
 from ..recipe import Recipe
@@ -92,7 +92,7 @@ def accuracies(recipe: Recipe, folder: Path, simulated: int) -> dict[str, float]
     source = sources.load_source(recipe)
     train, classes = source.train_images, source.train_classes
     assert isinstance(train, np.ndarray)  # a recipe that redraws: MNIST, which is in memory
-    digits = dataset.split(recipe, source)["val"][:simulated]
+    digits = drawing.split(recipe, source)["val"][:simulated]
     for name, world in {"simulated": SIMULATED_CAMERA, **HARD_CASES}.items():
         config = world.changed(image_size=recipe.image.width)
         drawn = [

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mnist_rknn import recipe_file
-from mnist_rknn.data import dataset, pictures, sources
+from mnist_rknn.data import dataset, drawing, pictures, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 from mnist_rknn.verification import golden, quantstudy
@@ -20,7 +20,7 @@ def source(mnist_folder):
 
 
 def test_splits_are_disjoint_and_complete(source):
-    indices = dataset.split(recipe_file.load("mnist"), source)
+    indices = drawing.split(recipe_file.load("mnist"), source)
     train, validation = set(indices["train"]), set(indices["val"])
     assert not train & validation
     assert train | validation == set(range(60000))
@@ -29,7 +29,7 @@ def test_splits_are_disjoint_and_complete(source):
 
 def test_same_seed_same_split_other_seed_other_split(source):
     first, again, other = (
-        dataset.split(recipe_file.load("mnist", [f"seed={seed}"]), source)["val"]
+        drawing.split(recipe_file.load("mnist", [f"seed={seed}"]), source)["val"]
         for seed in (1, 1, 2)
     )
     assert np.array_equal(first, again)
@@ -39,7 +39,7 @@ def test_same_seed_same_split_other_seed_other_split(source):
 @pytest.mark.parametrize("count", [7, 3000, 10_000, 12_000])
 def test_redrawn_test_digits_come_evenly_from_all(source, count):
     chosen = recipe_file.load("mnist", [f"dataset.redraw.test={count}"])
-    pictures = dataset.plan(chosen, source, dataset.split(chosen, source))
+    pictures = drawing.plan(chosen, source, drawing.split(chosen, source))
     digits = np.array([p.index for p in pictures if p.kind == "simulated"])
     assert len(digits) == count and len(set(digits)) == min(count, 10_000)
     halves = np.bincount(digits // 5000, minlength=2)
@@ -47,21 +47,21 @@ def test_redrawn_test_digits_come_evenly_from_all(source, count):
 
 
 def test_sample_limits_keep_validation_apart(source):
-    small = dataset.split(recipe_file.load("smoke"), source)
-    whole = dataset.split(recipe_file.load("mnist"), source)
+    small = drawing.split(recipe_file.load("smoke"), source)
+    whole = drawing.split(recipe_file.load("mnist"), source)
     assert set(small["train"]) <= set(whole["train"])
     assert set(small["val"]) <= set(whole["val"])
 
 
 def test_validation_larger_than_the_data_is_refused(source):
     with pytest.raises(PipelineError, match="leaves no image to train on"):
-        dataset.split(recipe_file.load("mnist", ["dataset.validation=60000"]), source)
+        drawing.split(recipe_file.load("mnist", ["dataset.validation=60000"]), source)
 
 
 def test_written_test_images_are_not_among_the_training_images(tiny_run):
     hashes = {
         name: {sha256(file) for file in dataset.read_split(tiny_run / "dataset", name).files}
-        for name in dataset.SPLITS
+        for name in drawing.SPLITS
     }
     assert not hashes["train"] & hashes["test"]
     assert not hashes["train"] & hashes["val"]
@@ -106,9 +106,9 @@ def written(source, tmp_path_factory):
                   f"dataset.redraw={{{counts}}}"]
     )  # fmt: skip
     folder = tmp_path_factory.mktemp("data") / "dataset"
-    indices = dataset.split(chosen, source)
-    dataset.write(folder, chosen, source, indices)
-    return dataset.plan(chosen, source, indices), folder
+    indices = drawing.split(chosen, source)
+    drawing.write(folder, chosen, source, indices)
+    return drawing.plan(chosen, source, indices), folder
 
 
 def test_table_knows_what_every_picture_is_and_where_it_comes_from(written):

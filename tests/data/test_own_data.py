@@ -18,7 +18,7 @@ from support.runs import last_line, run_command, settings
 from mnist_rknn import files, fonts, plots, recipe_file
 from mnist_rknn.cli import main
 from mnist_rknn.conversion import calibration, preflight, rknn_file, rknn_toolkit
-from mnist_rknn.data import dataset, importing, shapes, sources
+from mnist_rknn.data import dataset, drawing, importing, shapes, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 from mnist_rknn.verification import metrics, quantstudy
@@ -108,7 +108,7 @@ def test_folder_and_idx_sets_go_to_a_model(paddlex_run, tmp_path, kind, make):
     wanted = recipe_file.load("mnist_plain", own(kind, make(tmp_path / "my set")))
     source = sources.load_source(wanted)
     data = tmp_path / "dataset"
-    dataset.write(data, wanted, source, dataset.split(wanted, source))
+    drawing.write(data, wanted, source, drawing.split(wanted, source))
     train = dataset.read_split(data, "train")
     chosen = calibration.choose(train.classes, wanted.calibration.images, wanted.seed)
     listed = tmp_path / "calibration.txt"
@@ -171,7 +171,7 @@ def test_import_recognises_the_kind_and_its_recipe_loads_the_set(kind, tmp_path,
     written = recipe_file.load("mine")
     assert written.dataset.kind == kind and written.dataset.redraw is None
     source = sources.load_source(written)
-    split = dataset.split(written, source)
+    split = drawing.split(written, source)
     trained = f"for {len(split['train'])} training pictures"
     assert trained in (configs / "mine.yaml").read_text(encoding="utf-8")
     assert written.train.batch_size <= len(split["train"])
@@ -184,9 +184,9 @@ def test_import_counts_what_the_split_will_make(tmp_path):
         "mnist_plain", [*own("folder", tmp_path / "set"), "dataset.validation=0.15"]
     )
     source = sources.load_source(wanted)
-    split = dataset.split(wanted, source)
-    assert [int(found.counts[name].sum()) for name in dataset.SPLITS] == [
-        len(split[name]) for name in dataset.SPLITS
+    split = drawing.split(wanted, source)
+    assert [int(found.counts[name].sum()) for name in drawing.SPLITS] == [
+        len(split[name]) for name in drawing.SPLITS
     ]
 
 

@@ -20,6 +20,8 @@ from support.own_sets import (
 
 from mnist_rknn import recipe_file
 from mnist_rknn.data import dataset, layouts, mnist, sources
+from mnist_rknn.data.drawing import split as split_of
+from mnist_rknn.data.drawing import write
 from mnist_rknn.errors import PipelineError
 
 
@@ -35,7 +37,7 @@ def load(kind, path, *changes):
     """The source and its split."""
     wanted = own(kind, path, *changes)
     source = sources.load_source(wanted)
-    return source, dataset.split(wanted, source)
+    return source, split_of(wanted, source)
 
 
 def refusal(kind, path, *changes) -> str:
@@ -138,7 +140,7 @@ def test_zip_of_a_set_inside_a_folder_is_taken(tmp_path, monkeypatch):
 def test_written_dataset_has_ascii_names_and_the_networks_size(tmp_path):
     wanted = own("labelme", labelme_set(tmp_path / "set", 12))
     source = sources.load_source(wanted)
-    dataset.write(tmp_path / "out", wanted, source, dataset.split(wanted, source))
+    write(tmp_path / "out", wanted, source, split_of(wanted, source))
     assert dataset.read_labels(tmp_path / "out") == list(CHINESE)
     test = dataset.read_split(tmp_path / "out", "test")
     assert dataset.read_images(test.files).shape == (6, 48, 48, 3)
@@ -153,7 +155,7 @@ def test_table_holds_any_class_and_file_name(tmp_path):
     shutil.copy(save(tmp_path / "another.png", drawing(1, 701)), broken)
     wanted = own("folder", tmp_path / "set")
     source = sources.load_source(wanted)
-    dataset.write(tmp_path / "out", wanted, source, dataset.split(wanted, source))
+    write(tmp_path / "out", wanted, source, split_of(wanted, source))
     assert sorted(dataset.read_labels(tmp_path / "out")) == sorted(names)
     origins = set()
     for split in dataset.read_pictures(tmp_path / "out").values():
@@ -376,7 +378,7 @@ def test_mnist_is_split_as_ever(mnist_folder):
     wanted = recipe_file.load("mnist")
     source = sources.load_source(wanted)
     order = np.random.default_rng(wanted.seed).permutation(60_000)
-    split = dataset.split(wanted, source)
+    split = split_of(wanted, source)
     assert np.array_equal(split["val"], order[:5000])
     assert np.array_equal(split["train"], order[5000:])
     assert source.labels == mnist.LABELS

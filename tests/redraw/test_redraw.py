@@ -10,7 +10,7 @@ import pytest
 from support.runs import TINY, last_line, run_command, settings
 
 from mnist_rknn import recipe_file
-from mnist_rknn.data import dataset, sources
+from mnist_rknn.data import dataset, drawing, sources
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import read_json
 from mnist_rknn.recipe import Recipe
@@ -56,7 +56,7 @@ def test_written_data_set_is_the_same_with_one_process_and_with_several(
     mnist_folder, digits, tmp_path, monkeypatch
 ):
     run = recipe_file.load("smoke", TINY)
-    indices = dataset.split(run, digits)
+    indices = drawing.split(run, digits)
     indices = {name: chosen[:40] for name, chosen in indices.items()}
     small = run.dataset.redraw.model_copy(
         update={
@@ -72,7 +72,7 @@ def test_written_data_set_is_the_same_with_one_process_and_with_several(
     run = run.model_copy(update={"dataset": run.dataset.model_copy(update={"redraw": small})})
     for processes in (1, 2):
         monkeypatch.setattr(dataset, "cores", lambda processes=processes: processes)
-        dataset.write(tmp_path / str(processes), run, digits, indices)
+        drawing.write(tmp_path / str(processes), run, digits, indices)
     files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.*"))
     assert len(files) > 700
     for file in files:
