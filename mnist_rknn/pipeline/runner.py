@@ -22,6 +22,7 @@ from ..capture import output_to
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, relative, write_json
 from ..recipe import Recipe
+from ..training import progress
 from ..training.architectures import require_known
 from . import tries
 from .graph import Graph, needed
@@ -96,6 +97,7 @@ def _run_step(step: Step, folder: Path, parameters: dict[str, Any]) -> None:
             NOTEBOOKS / f"{step.name}.ipynb",
             folder / "notebooks" / f"{step.name}.ipynb",
             parameters,
+            folder / "train",
         )
     except PipelineError as error:  # for the report, which shows why a run has no result
         write_json(failure, {"step": step.name, "message": str(error)})
@@ -132,10 +134,15 @@ def run_try(
     return folder
 
 
-def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
+def execute(
+    notebook: Path, executed: Path, parameters: dict[str, Any], training: Path | None = None
+) -> None:
     """Execute a notebook with papermill; the copy is readable up to a failing cell.
 
     What the kernel's C++ libraries print past Python goes to a log beside the copy.
+
+    Args:
+        training: folder in which the notebook may train; its progress is shown.
     """
     import papermill
     from jupyter_client.kernelspec import NoSuchKernel
@@ -150,7 +157,7 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
             raise PipelineError(
                 f"{notebook.name} has no parameter {name!r}: it has {', '.join(known)}"
             )
-    progress = TrainingProgress()
+    shown = TrainingProgress(training or executed.parent)
     try:
         with (
             _kernel_environment() as sockets,
@@ -163,7 +170,7 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
                 kernel_name=KERNEL,
                 cwd=str(notebook.parent),
                 progress_bar=sys.stderr.isatty(),
-                stdout_file=progress,
+                stdout_file=shown,
                 # Unix sockets: they work where even the loopback network is cut.
                 config=Config({"KernelManager": {"transport": "ipc", "ip": sockets}}),
             )
@@ -188,7 +195,7 @@ def execute(notebook: Path, executed: Path, parameters: dict[str, Any]) -> None:
         cure = ": the disk is full, free some space and run again" * (error.errno == errno.ENOSPC)
         raise PipelineError(f"{notebook.name}: {error.strerror or error}{cure}") from None
     finally:
-        progress.close()
+        shown.close()
 
 
 def python_path() -> str:
@@ -226,51 +233,51 @@ def _kernel_environment() -> Iterator[str]:
 
 
 class TrainingProgress:
-    """Reads the training log as the notebook prints it: a bar an epoch, or plain lines."""
+    """A bar an epoch where there is a terminal, and a line an epoch, as the launcher records it.
 
-    ITERATION = re.compile(
-        r"\[Train\]\[Epoch (\d+)/(\d+)\]\[Iter: (\d+)/(\d+)\].*?top1: ([\d.]+).*?\bloss: ([\d.]+)"
-    )
-    EPOCH = re.compile(r"\[Eval\]\[Epoch ([1-9]\d*)\]\[Avg\].*?\bloss: ([\d.]+), top1: ([\d.]+)")
+    Takes the place of papermill's file for what cells print: each time the training prints, what
+    it has recorded is looked up.
 
-    def __init__(self) -> None:
+    Args:
+        folder: of the training, which may not be there yet.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._begun = time.time()
+        self._shown = 0  # events
         self._bar: tqdm | None = None
-        self._epoch = ""
-        self._rest = ""
 
-    def write(self, text: str) -> None:
-        """Take what a cell printed; called by papermill for every piece."""
-        *lines, self._rest = (self._rest + text).split("\n")
-        for line in lines:
-            if match := self.ITERATION.search(line):
-                self._iteration(*match.groups())
-            elif match := self.EPOCH.search(line):
+    def write(self, _: str) -> None:
+        """Show what is new; called by papermill for every piece that a cell prints."""
+        events = progress.read_last(self._folder, since=self._begun)
+        for event in events[self._shown :]:
+            if event["event"] == "iteration":
+                self._iteration(event, events[0]["epochs"])
+            elif event["event"] == "validation":
                 self.close()
-                epoch, loss, top1 = match.groups()
-                of = f"/{self._epoch}" if self._epoch else ""
                 _say(
-                    f"  epoch {epoch}{of}: validation loss {float(loss):.4f}, "
-                    f"top-1 {100 * float(top1):.2f} %"
+                    f"  epoch {event['epoch']}/{events[0]['epochs']}: validation loss "
+                    f"{event['loss']:.4f}, top-1 {100 * event['top1']:.2f} %"
                 )
+        self._shown = len(events)
 
     def flush(self) -> None:
         """Nothing is held back; papermill asks for it."""
 
-    def _iteration(
-        self, epoch: str, epochs: str, iteration: str, iterations: str, top1: str, loss: str
-    ) -> None:
-        self._epoch = epochs
+    def _iteration(self, event: progress.Event, epochs: int) -> None:
         if not sys.stderr.isatty():
             return
         if self._bar is None:
             self._bar = tqdm(
-                total=int(iterations),
-                desc=f"epoch {epoch}/{epochs}",
+                total=event["of"],
+                desc=f"epoch {event['epoch']}/{epochs}",
                 leave=False,
                 position=1,
             )
-        self._bar.n = int(iteration)
-        self._bar.set_postfix(loss=f"{float(loss):.4f}", top1=f"{float(top1):.4f}")
+        self._bar.n = event["iteration"]
+        top1 = "-" if event["top1"] is None else f"{event['top1']:.4f}"
+        self._bar.set_postfix(loss=f"{event['loss']:.4f}", top1=top1)
 
     def close(self) -> None:
         """Remove the bar of an epoch."""

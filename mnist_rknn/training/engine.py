@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import socket
-from collections import defaultdict
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ from ..capture import output_to
 from ..errors import PipelineError
 from ..files import PROJECT, relative, write_json
 from ..recipe import Recipe
+from . import progress
 from .paddleclas_launcher.launcher import ENGINE_VARIABLE, PROCESSES_VARIABLE
 
 T = TypeVar("T")
@@ -396,32 +396,28 @@ def _last_error(text: str, log: Path, error: Exception) -> str:
 
 
 def read_history(output: Path) -> dict[str, list[float]]:
-    """Loss and accuracy of every epoch, from the engine's logs.
+    """Loss and accuracy of every epoch that was validated, from `progress.jsonl`.
+
+    Args:
+        output: folder of the training.
 
     Returns:
         "epoch", "train_loss", "train_top1", "val_loss", "val_top1"; accuracies from 0 to 1.
     """
-    epochs: dict[int, dict[str, float]] = defaultdict(dict)
-    number = r"(\d+\.\d+)"
-    logs = sorted(output.rglob("train.log"), key=lambda path: path.stat().st_mtime)
-    for log in logs:
-        text = log.read_text(encoding="utf-8", errors="replace")
-        for epoch, values in re.findall(r"\[Train\]\[Epoch (\d+)/\d+\]\[Avg\](.*)", text):
-            epochs[int(epoch)].update(_metrics("train", values, number))
-        for epoch, values in re.findall(r"\[Eval\]\[Epoch (\d+)\]\[Avg\](.*)", text):
-            epochs[int(epoch)].update(_metrics("val", values, number))
-    complete = {e: v for e, v in sorted(epochs.items()) if len(v) == 4}
-    keys = ("train_loss", "train_top1", "val_loss", "val_top1")
-    return {"epoch": list(complete), **{key: [v[key] for v in complete.values()] for key in keys}}
-
-
-def _metrics(split: str, text: str, number: str) -> dict[str, float]:
-    found = {}
-    for key, pattern in (("loss", rf"\bloss: {number}"), ("top1", rf"top1: {number}")):
-        match = re.search(pattern, text)
-        if match:
-            found[f"{split}_{key}"] = float(match[1])
-    return found
+    events = progress.read(output)
+    trained = {event["epoch"]: event for event in events if event["event"] == "epoch"}
+    validated = {event["epoch"]: event for event in events if event["event"] == "validation"}
+    complete = [
+        epoch for epoch in trained if epoch in validated and trained[epoch]["top1"] is not None
+    ]
+    return {
+        "epoch": complete,
+        **{
+            f"{split}_{key}": [of[epoch][key] for epoch in complete]
+            for split, of in (("train", trained), ("val", validated))
+            for key in ("loss", "top1")
+        },
+    }
 
 
 def parameter_count(weights: Path) -> int:

@@ -9,6 +9,7 @@ from support.runs import TINY, last_line, run_command, settings
 
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.pipeline import runner
+from mnist_rknn.training.progress import Writer
 
 
 def make_notebook(path, *cells: str):
@@ -83,13 +84,15 @@ def test_missed_threshold_is_a_failure_and_the_manifest_says_so(tiny_run, tmp_pa
     assert again.returncode == 1, "a failed step must not pass for up to date"
 
 
-def test_training_log_becomes_a_line_an_epoch(capsys):
-    progress = runner.TrainingProgress()
-    head = "[2026/01/01] ppcls INFO: "
-    progress.write(
-        head + "[Train][Epoch 1/2][Iter: 50/93]lr(C): 0.08, top1: 0.649, top5: 0.9, CELoss: 1.1, "
-        "loss: 1.129, batch_cost: 0.04\n"
-    )
-    progress.write(head + "[Eval][Epoch 1][Avg]CELoss: 0.466, loss: 0.466, ")
-    progress.write("top1: 0.829, top5: 0.99\n")
-    assert "epoch 1/2: validation loss 0.4660, top-1 82.90 %" in capsys.readouterr().out
+def test_training_becomes_a_line_an_epoch(tmp_path, capsys):
+    before = Writer(tmp_path, epochs=9, resumed=False)
+    before.write("validation", 1, loss=9.0, top1=0.9)
+    shown = runner.TrainingProgress(tmp_path)
+    shown.write("the log of another cell\n")
+    recorded = Writer(tmp_path, epochs=2, resumed=True)
+    recorded.write("iteration", 2, iteration=50, of=93, loss=1.129, top1=0.649, lr=0.08)
+    shown.write("[Train][Epoch 2/2]")
+    recorded.write("validation", 2, loss=0.466, top1=0.829)
+    shown.write("[Eval]")
+    shown.write("[Eval]")
+    assert capsys.readouterr().out == "  epoch 2/2: validation loss 0.4660, top-1 82.90 %\n"

@@ -21,6 +21,14 @@ def test_the_original_is_wrapped():
     assert owner.train(1, 2) == "not as it was"
 
 
+def test_what_was_replaced_can_be_replaced_again():
+    owner = library()
+    for word in ("not", "still"):
+        wrap = lambda old, word=word: lambda *a: f"{word} {old(*a)}"  # noqa: E731
+        replace(owner, "train", wrap, takes=("engine", "epoch"))
+    assert owner.train(1, 2) == "still not as it was"
+
+
 @pytest.mark.parametrize(
     "name, takes", [("fit", ()), ("train", ("self",)), ("train", ("engine", "epoch", "step"))]
 )

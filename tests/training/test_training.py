@@ -16,7 +16,7 @@ from support.runs import COMMAND, PROJECT, TINY, kill_when, run_command, setting
 from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
-from mnist_rknn.training import engine
+from mnist_rknn.training import engine, progress
 from mnist_rknn.training.paddleclas_launcher.progressive_resizing import ProgressiveResizing
 
 SHORT = (
@@ -81,7 +81,8 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
         "model = ppcls.arch.DigitNet()\n"
         "muon = optimizer.Muon(learning_rate=0.1, grad_clip=None, momentum=0.9)([model])\n"
         "print('own tool', type(model).__name__, type(muon).__name__, sys.argv[1:])\n"
-        "print(Engine.train.__name__)"
+        "from ppcls.engine.train import train\n"
+        "print(Engine.train.__name__, Engine.eval.__name__, train.log_info.__name__)"
     )
     result = subprocess.run(
         [sys.executable, "tools/train.py", "-c", "x.yml"],
@@ -91,7 +92,8 @@ def test_launcher_hands_over_to_a_checkout_with_our_networks_registered(tmp_path
         text=True,
         check=False,
     )
-    assert "own tool DigitNet Muon ['-c', 'x.yml']\ntrain_resized\n" in result.stdout, result.stderr
+    replaced = "train_resized evaluate_recorded log_recorded_info"
+    assert f"own tool DigitNet Muon ['-c', 'x.yml']\n{replaced}\n" in result.stdout, result.stderr
 
 
 def test_engine_configuration_takes_the_recipes_facts(tmp_path):
@@ -140,6 +142,53 @@ def test_checkpoint_with_a_missing_part_is_passed_over(tmp_path):
         for suffix in suffixes:
             (folder / f"epoch_{number}{suffix}").touch()
     assert engine.last_checkpoint(tmp_path).endswith("epoch_1.pdparams")
+
+
+def record(folder, epochs, resumed: bool, loss: float) -> None:
+    writer = progress.Writer(folder, epochs=3, resumed=resumed)
+    for epoch in epochs:
+        writer.write("iteration", epoch, iteration=0, of=9, loss=loss, top1=0.1, lr=0.1)
+        writer.write("epoch", epoch, loss=loss, top1=0.5, lr=0.1)
+        writer.write("validation", epoch, loss=loss / 2, top1=0.6)
+
+
+def test_history_of_a_training_that_was_killed_and_resumed_has_each_epoch_once(tmp_path):
+    record(tmp_path, [1, 2], resumed=False, loss=4.0)
+    path = tmp_path / progress.FILE
+    path.write_bytes(path.read_bytes()[:-20])  # a kill in the middle of a line
+    record(tmp_path, [2, 3], resumed=True, loss=2.0)
+    assert engine.read_history(tmp_path) == {
+        "epoch": [1, 2, 3],
+        "train_loss": [4.0, 2.0, 2.0],
+        "train_top1": [0.5] * 3,
+        "val_loss": [2.0, 1.0, 1.0],
+        "val_top1": [0.6] * 3,
+    }
+    kinds = [event["event"] for event in progress.read(tmp_path)]
+    assert kinds.count("start") == 2 and kinds.count("iteration") == 3
+
+
+def test_history_of_a_training_that_never_was_is_empty(tmp_path):
+    assert engine.read_history(tmp_path)["epoch"] == []
+
+
+def test_progress_is_what_paddleclas_logs(tiny_run):
+    """Two regular expressions, which once were the way to read it, against the record."""
+    log = (tiny_run / "train" / "train.log").read_text()
+    number = r"(\d+\.\d+)"
+    trained = re.findall(rf"\[Train\]\[Epoch 1/1\]\[Avg\]top1: {number}.*\bloss: {number}", log)
+    checked = re.findall(rf"\[Eval\]\[Epoch 1\]\[Avg\].*\bloss: {number}, top1: {number}", log)
+    history = engine.read_history(tiny_run / "train")
+    found = [history[key][0] for key in ("train_top1", "train_loss", "val_loss", "val_top1")]
+    assert found == pytest.approx([float(v) for v in (*trained[0], *checked[0])], abs=2e-5)
+    steps = re.findall(
+        rf"\[Iter: (\d+)/(\d+)\]lr\(\w+\): {number}, top1: {number}.*\bloss: {number}", log
+    )
+    events = [e for e in progress.read(tiny_run / "train") if e["event"] == "iteration"]
+    keys = ("iteration", "of", "lr", "top1", "loss")
+    assert len(events) == len(steps) > 1
+    for event, step in zip(events, steps, strict=True):
+        assert [event[key] for key in keys] == pytest.approx([float(v) for v in step], abs=2e-5)
 
 
 @pytest.mark.parametrize("order", ["", "hwc", "chw"])
@@ -257,6 +306,12 @@ def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_
     executed = (killed / "notebooks" / "02_train.ipynb").read_text()
     assert "going on with an interrupted training" in executed
     assert sha256(whole / weights) == sha256(killed / weights)
+    histories = [engine.read_history(folder / "train") for folder in (whole, killed)]
+    assert histories[0]["epoch"] == histories[1]["epoch"] == [1, 2, 3]
+    for key, values in histories[0].items():  # the sum over a validation is rounded at the end
+        assert values == pytest.approx(histories[1][key], abs=5e-5)
+    starts = [e["resumed"] for e in progress.read(killed / "train") if e["event"] == "start"]
+    assert starts == [False, True]
 
 
 def ranks(root: psutil.Process) -> dict[int, psutil.Process]:

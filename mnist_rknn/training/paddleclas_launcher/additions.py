@@ -12,6 +12,7 @@ from paddle.optimizer import Optimizer, lr
 from .. import networks, optimizers
 from .onednn import compile_convolutions
 from .progressive_resizing import ProgressiveResizing
+from .recording import record_progress
 from .replacing import replace
 
 
@@ -29,6 +30,7 @@ def add(mode: str) -> None:
     allow_part_of_an_epoch_to_warm_up()
     normalize_by_table()
     if mode == "train":
+        record_progress()
         follow_progressive_resizing()
 
 

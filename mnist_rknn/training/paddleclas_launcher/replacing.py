@@ -21,10 +21,14 @@ def replace(owner: Any, name: str, make: Callable[[Any], Any], takes: Sequence[s
     original = getattr(owner, name, None)
     if original is None:
         raise RuntimeError(f"{place} is to be replaced and is not there: another version?")
-    given = list(inspect.signature(original).parameters)
+    signature = inspect.signature(original)
+    given = list(signature.parameters)
     if given[: len(takes)] != list(takes):
         raise RuntimeError(
             f"{place} is to be replaced and takes ({', '.join(given)}), "
             f"not ({', '.join(takes)}): another version?"
         )
-    setattr(owner, name, make(original))
+    made = make(original)
+    if inspect.isfunction(made):
+        made.__signature__ = signature  # type: ignore[attr-defined]  # it may be replaced again
+    setattr(owner, name, made)
