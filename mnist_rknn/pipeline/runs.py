@@ -132,10 +132,11 @@ class Run:
         self.step = find(step)
         self.folder, self.base = run_folder(recipe_file.load(recipe), output), None
         before = made_with(self.folder)
-        if before and before.recipe == recipe and not overrides:
-            overrides = before.overrides  # the run's own, not to be said again in each notebook
-        elif overrides and not output:
+        if overrides and not output:
             self.base, self.folder = self.folder, tries.folder(self.folder, overrides)
+        if before and before.recipe == recipe and not output:
+            # The run's own are not to be said again in each notebook.
+            overrides = [*before.overrides, *overrides]
         self.recipe = recipe_file.load(recipe, overrides)
         require_known(self.recipe)
         if self.base:

@@ -1,5 +1,7 @@
 """Only what is stale runs again, and runs do not collide."""
 
+import ast
+import json
 import os
 import subprocess
 import sys
@@ -264,11 +266,57 @@ def test_list_shows_state_and_reason(finished):
     assert lines["05_convert"] == "to run: its settings (rknn.quantized_method) changed"
 
 
-def test_training_depends_on_every_file_the_engine_loads():
-    """The launcher runs in a process of its own; what it imports shapes the weights."""
+NEUTRAL = {
+    "errors": "says what went wrong",
+    "files": "writes, hashes and locks",
+    "capture": "catches what is printed",
+    "machine": "counts processes; results do not depend on how many",
+    "fonts": "letters of plots",
+    "plots": "pictures for the reader",
+    "recipe": "its values are the step's settings",
+    "recipe_file": "as above",
+    "pipeline": "runs the steps",
+}
+
+
+def used_by(notebook: str, graph: grimp.ImportGraph) -> set[str]:
+    """Files of the package that a notebook's code reaches, but for what is neutral."""
+    package = "mnist_rknn."
+    waiting = set()
+    cells = json.loads((steps.NOTEBOOKS / notebook).read_text(encoding="utf-8"))["cells"]
+    for cell in (cell for cell in cells if cell["cell_type"] == "code"):
+        for node in ast.walk(ast.parse("".join(cell["source"]))):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("mnist_rknn"):
+                for name in (f"{node.module}.{alias.name}" for alias in node.names):
+                    waiting.add(name if name in graph.modules else node.module)
+    found = set()
+    while waiting:
+        module = waiting.pop()
+        if module in found or set(module.removeprefix(package).split(".")[:1]) & set(NEUTRAL):
+            continue
+        found.add(module)
+        waiting |= graph.find_modules_directly_imported_by(module)
+    files = (module.removeprefix(package).replace(".", "/") + ".py" for module in found)
+    return {file for file in files if (PROJECT / "mnist_rknn" / file).is_file()}
+
+
+# What a step is about, though its notebook does not import it as a module.
+BESIDES = {"00_environment": {"pipeline/environment.py", "fonts.py", "machine.py"}}
+
+
+@pytest.mark.parametrize("step", steps.STEPS, ids=lambda step: step.name)
+def test_a_step_declares_just_the_code_that_its_notebook_uses(step):
+    graph = grimp.build_graph("mnist_rknn", cache_dir=None)
+    used = used_by(f"{step.name}.ipynb", graph) | BESIDES.get(step.name, set())
+    assert set(step.modules) == used
+    assert list(step.modules) == sorted(step.modules)
+
+
+def test_training_declares_what_the_launcher_loads_in_its_own_process():
     graph = grimp.build_graph("mnist_rknn", cache_dir=None)
     launcher = "mnist_rknn.training.paddleclas_launcher.launcher"
     loaded = {launcher, *graph.find_upstream_modules(launcher)}
-    files = {name.replace(".", "/").removeprefix("mnist_rknn/") + ".py" for name in loaded}
+    files = {name.removeprefix("mnist_rknn.").replace(".", "/") + ".py" for name in loaded}
+    files = {file for file in files if file.startswith("training/")}
     assert len(files) > 5
-    assert files <= set(steps.select("02")[0].modules)
+    assert files <= set(steps.find("02").modules)
