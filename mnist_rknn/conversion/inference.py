@@ -8,6 +8,7 @@ ends in Softmax, so its answer is the logarithm of that: the logits, less one nu
 
 import multiprocessing
 import os
+import zipfile
 from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
@@ -17,7 +18,7 @@ import numpy as np
 
 from ..errors import PipelineError
 from ..files import relative
-from ..recipe import Image, Recipe
+from ..recipe import Export, Image, Recipe
 from . import rknn_toolkit
 
 BATCH = 100
@@ -124,6 +125,22 @@ def _batches(images: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
         yield images[start : start + size]
 
 
+def require_alike(difference: float, wanted: Export) -> None:
+    """Check that the exported graphs answer as Paddle does.
+
+    Args:
+        difference: the largest between the logits of two stages, or their logarithms.
+
+    Raises:
+        PipelineError: more than the recipe allows, or no number.
+    """
+    if not difference <= wanted.max_difference:
+        raise PipelineError(
+            f"the answers differ by {difference:.1e}, more than export.max_difference "
+            f"{wanted.max_difference:g}: the export changed the network; try another export.opset"
+        )
+
+
 # --- RKNN simulator -------------------------------------------------------------------
 
 
@@ -140,18 +157,29 @@ class Simulator:
         calibration_list: the list of pictures.
         log: file for the toolkit's output; each process appends its number.
         workers: number of processes; a process does 1,000 to 1,500 pictures of 32x32 a second.
+        golden: as in `build`; every process checks its model.
     """
 
     def __init__(
-        self, recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path, workers: int
+        self,
+        recipe: Recipe,
+        onnx_file: Path,
+        calibration_list: Path,
+        log: Path,
+        workers: int,
+        golden: Path | None = None,
     ):
         self._pool = ProcessPoolExecutor(
             workers,
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_build_in_worker,
-            initargs=(recipe, onnx_file, calibration_list, log),
+            initargs=(recipe, onnx_file, calibration_list, log, golden),
         )
-        self._workers = workers
+
+    @classmethod
+    def of_run(cls, recipe: Recipe, folder: Path, log: Path) -> "Simulator":
+        """A run's own model, which must give the golden answers before it gives others."""
+        return cls(recipe, *model_files(recipe, folder), log, recipe.verify.workers, golden(folder))
 
     def run(
         self, images: np.ndarray, progress: Callable[[int], None] = lambda _: None
@@ -177,12 +205,14 @@ class Simulator:
 _worker_model = None
 
 
-def _build_in_worker(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path) -> None:
+def _build_in_worker(
+    recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path, golden: Path | None
+) -> None:
     global _worker_model
     _worker_model = None
     try:
         _worker_model = build(
-            recipe, onnx_file, calibration_list, log.with_suffix(f".{os.getpid()}.log")
+            recipe, onnx_file, calibration_list, log.with_suffix(f".{os.getpid()}.log"), golden
         )
     except PipelineError as error:
         _worker_model = error  # an exception here would be reported as a broken pool
@@ -194,11 +224,45 @@ def _run_in_worker(images: np.ndarray) -> np.ndarray:
     return run_simulator(_worker_model, images)
 
 
-def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path) -> Any:
+def golden(folder: Path) -> Path:
+    """The golden answers of a run, `golden.npz`.
+
+    Raises:
+        PipelineError: they are not there, so that nothing says which model was exported.
+    """
+    path = folder / "golden.npz"
+    if not path.is_file():
+        raise PipelineError(f"{relative(path)} is missing: run 05_convert first")
+    return path
+
+
+def model_files(recipe: Recipe, folder: Path) -> tuple[Path, Path]:
+    """What a run's model is built from: the slim ONNX model and the calibration list."""
+    return folder / f"{recipe.name}.slim.onnx", folder / "calibration.txt"
+
+
+def build_of_run(recipe: Recipe, folder: Path, log: Path) -> Any:
+    """`build` a run's own model, and check it against the golden answers."""
+    return build(recipe, *model_files(recipe, folder), log, golden(folder))
+
+
+def build(
+    recipe: Recipe,
+    onnx_file: Path,
+    calibration_list: Path,
+    log: Path,
+    golden: Path | None = None,
+) -> Any:
     """Build a model for the simulator.
+
+    Args:
+        golden: `golden.npz` of the run whose model this must be; None for any other model.
 
     Returns:
         An `RKNN` object, ready for `run_simulator`.
+
+    Raises:
+        PipelineError: the build fails, or gives other answers than the golden ones.
     """
     rknn_toolkit.require_version(recipe.rknn.toolkit)
     arguments = rknn_toolkit.config_arguments(recipe)
@@ -208,8 +272,23 @@ def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path) ->
         rknn_toolkit.require_success("init_runtime", rknn.init_runtime(), log)
         shape = (1, recipe.image.height, recipe.image.width, 3)
         run_simulator(rknn, np.zeros(shape, np.uint8))  # the first call prepares and prints
+    if golden is not None:
+        _require_golden(rknn, golden)
     log.unlink(missing_ok=True)  # it went well; a failure keeps its log
     return rknn
+
+
+def _require_golden(rknn: Any, golden: Path) -> None:
+    try:
+        with np.load(golden) as arrays:
+            images, logits = arrays["images"], arrays["logits"]
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        raise PipelineError(f"{relative(golden)} is damaged: run 05_convert again") from None
+    if not np.array_equal(run_simulator(rknn, images), logits):
+        raise PipelineError(
+            "the simulator does not give the golden answers: this is not the model that 05_convert "
+            "exported; give the settings and the toolkit of the run, or run 05_convert again"
+        )
 
 
 def run_simulator(rknn: Any, images: np.ndarray) -> np.ndarray:

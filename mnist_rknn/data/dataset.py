@@ -22,7 +22,7 @@ from tqdm import tqdm
 
 from ..errors import PipelineError
 from ..files import relative, replacing_folder
-from ..recipe import Recipe, Redraw
+from ..recipe import Image, Recipe, Redraw
 from ..redraw.config import HARD_CASES, SIMULATED_CAMERA
 from ..redraw.picture import jitter, try_redraw
 from . import sources
@@ -101,6 +101,34 @@ def _require_enough(recipe: Recipe, source: Source, splits: dict[str, np.ndarray
             f"classes with too few images: {named(few)}; each needs {needed['train']} to train and "
             f"calibrate on (calibration.images / {classes} classes), 1 to validate and 1 to test: "
             "add pictures, or lower calibration.images"
+        )
+
+
+def require_redraw(recipe: Recipe) -> None:
+    """Refuse a recipe that leaves the pictures as they are.
+
+    Raises:
+        PipelineError: it has no `dataset.redraw`.
+    """
+    if recipe.dataset.redraw is None:
+        raise PipelineError(
+            f"recipe {recipe.name} does not redraw (dataset.redraw): choose mnist or smoke"
+        )
+
+
+def require_disjoint(indices: dict[str, np.ndarray]) -> None:
+    """Check that no image is both trained on and validated with.
+
+    Args:
+        indices: of `split`.
+
+    Raises:
+        PipelineError: some are.
+    """
+    if both := set(indices["train"].tolist()) & set(indices["val"].tolist()):
+        raise PipelineError(
+            f"{len(both)} images stand in train and in val: the data set's own lists overlap; "
+            "mend them and run 01_data again"
         )
 
 
@@ -271,6 +299,19 @@ def read_images(files: Iterable[Path]) -> np.ndarray:
             )
         images.append(image[:, :, ::-1])
     return np.stack(images)
+
+
+def require_fitted(images: np.ndarray, image: Image) -> None:
+    """Check that pictures, uint8 [N, H, W, 3], are of the size that the network takes.
+
+    Raises:
+        PipelineError: they are of another.
+    """
+    if images.shape[1:] != (image.height, image.width, 3):
+        raise PipelineError(
+            f"the pictures are {images.shape[1:]}, the network takes "
+            f"{(image.height, image.width, 3)}: run 01_data again"
+        )
 
 
 def read_split(folder: Path, name: str) -> Split:

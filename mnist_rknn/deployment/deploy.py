@@ -149,8 +149,7 @@ def generate_demo(recipe: Recipe, folder: Path, target: Path) -> None:
     log = folder / "codegen.log"
     with np.load(folder / "golden.npz") as arrays:
         picture = arrays["images"][0]
-    listed = folder / "calibration.txt"
-    rknn = inference.build(recipe, folder / f"{recipe.name}.slim.onnx", listed, log)
+    rknn = inference.build_of_run(recipe, folder, log)
     with tempfile.TemporaryDirectory() as scratch, rknn_toolkit.captured(log):
         shown = Path(scratch) / "picture.png"  # codegen takes a BMP for a NumPy file
         bgr = picture[..., ::-1] if recipe.image.color_order == "rgb" else picture

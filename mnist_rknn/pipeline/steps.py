@@ -119,6 +119,7 @@ STEPS = (
         settings=("image", "rknn"),
         modules=(
             "conversion/preflight.py",
+            "conversion/gates.py",
             "conversion/rknn_toolkit.py",
             "conversion/rknn_file.py",
             "verification/layer_error.py",
@@ -162,7 +163,7 @@ STEPS = (
     Step(
         "08_quantization",
         "study the quantization, with a second opinion",
-        settings=("seed", "image", "rknn", "calibration"),
+        settings=("seed", "image", "rknn", "calibration", "verify.max_quantizer_gap"),
         modules=(
             "verification/quantstudy.py",
             "conversion/inference.py",

@@ -33,7 +33,7 @@ from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, sha256, write_json
 from ..recipe import Recipe
-from ..records import Study, checked
+from ..records import Score, SecondOpinion, Study, checked
 from . import metrics
 
 ALGORITHMS = ("normal", "kl_divergence", "mmse")
@@ -372,13 +372,20 @@ def test_once(
             with tempfile.TemporaryDirectory() as scratch:
                 listed = Path(scratch) / "calibration.txt"
                 calibration.write_list(listed, files)
-                with inference.Simulator(
-                    wanted, slim, listed, Path(scratch) / "test", recipe.verify.workers
-                ) as simulator:
+                log, workers = Path(scratch) / "test", recipe.verify.workers
+                golden = _golden_of(recipe, folder, wanted, files)
+                with inference.Simulator(wanted, slim, listed, log, workers, golden) as simulator:
                     logits = simulator.run(images)
             write_json(path, score(logits, reference, test.classes))
         results[name] = read_json(path)
     return results
+
+
+def _golden_of(recipe: Recipe, folder: Path, wanted: Recipe, files: list[Path]) -> Path | None:
+    """The run's golden answers, if these settings and pictures are the run's own."""
+    own = wanted == recipe and len(files) == recipe.calibration.images
+    path = folder / "golden.npz"
+    return path if own and path.is_file() else None
 
 
 def conclude(recipe: Recipe, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -408,6 +415,26 @@ def conclude(recipe: Recipe, folder: Path, rows: list[dict[str, Any]]) -> dict[s
     }
     checked(Study, conclusion, Study.FILE).write(folder)
     return conclusion
+
+
+def second_opinion(
+    recipe: Recipe, scores: dict[str, dict[str, float]], steps: float
+) -> SecondOpinion:
+    """Whether two quantizers are equally good, as far as the recipe allows.
+
+    Args:
+        scores: `score` of "float", "rknn-toolkit2", "QDQ, onnxruntime" and "QDQ, RKNN simulator".
+        steps: largest difference between the two engines on the QDQ graph, in output steps.
+    """
+    gap = scores["rknn-toolkit2"]["accuracy"] - scores["QDQ, RKNN simulator"]["accuracy"]
+    allowed = recipe.verify.max_quantizer_gap
+    return SecondOpinion(
+        scores={name: Score.model_validate(row) for name, row in scores.items()},
+        accuracy_gap=gap,
+        allowed_gap=allowed,
+        agrees=abs(gap) <= allowed + 1e-9,
+        steps_between_engines=steps,
+    )
 
 
 def table(ranked: list[dict[str, Any]]) -> pd.DataFrame:

@@ -1,5 +1,6 @@
 """The real toolkit: what it builds is read, and what the board would refuse is refused."""
 
+import shutil
 import struct
 
 import numpy as np
@@ -224,6 +225,32 @@ def test_simulator_gives_what_the_exporting_process_gave(tiny_run, tmp_path):
     ) as simulator:
         logits = simulator.run(np.concatenate([golden["images"]] * 11))
     assert np.array_equal(logits, np.concatenate([golden["logits"]] * 11))
+
+
+def test_simulator_refuses_what_is_not_the_runs_own_model(tiny_run, tmp_path):
+    """With other settings than the run's it used to simulate another model without a word."""
+    images = np.zeros((1, 48, 48, 3), np.uint8)
+    other = recipe.load("smoke", ["rknn.quantized_algorithm=kl_divergence", "verify.workers=1"])
+    for build in (inference.Simulator.of_run, inference.build_of_run):
+        with pytest.raises(PipelineError, match="not the model that 05_convert exported"):
+            found = build(other, tiny_run, tmp_path / "log")
+            with found as simulator:
+                simulator.run(images)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda path: path.unlink(), "golden.npz is missing: run 05_convert first"),
+        (lambda path: path.write_bytes(path.read_bytes()[:500]), "golden.npz is damaged"),
+    ],
+)
+def test_simulator_needs_the_golden_answers(tiny_run, tmp_path, change, expected):
+    for name in ("smoke.slim.onnx", "calibration.txt", "golden.npz"):
+        shutil.copy(tiny_run / name, tmp_path)
+    change(tmp_path / "golden.npz")
+    with pytest.raises(PipelineError, match=expected):
+        inference.build_of_run(recipe.load("smoke"), tmp_path, tmp_path / "log")
 
 
 def test_simulator_reports_a_failed_build_in_plain_words(tiny_run, tmp_path):

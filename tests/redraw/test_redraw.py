@@ -273,6 +273,15 @@ def test_evaluate_reports_groups_with_intervals_and_pictures(tiny_run, album):
         assert cv2.imread(str(target / name)) is not None
 
 
+def test_evaluate_with_other_settings_than_the_runs_is_refused(tiny_run, album):
+    result = run_script(
+        "evaluate.py", str(album), "--recipe", "smoke", "--output", str(tiny_run),
+        *settings((*TINY, "rknn.quantized_method=layer")),
+    )  # fmt: skip
+    assert result.returncode == 1
+    assert "not the model that 05_convert exported" in last_line(result)
+
+
 @pytest.mark.parametrize(
     ("damage", "expected"),
     [
