@@ -25,7 +25,8 @@ WANTED = ("rv1106", [1, 3, 48, 48], [127.5] * 3, [127.5] * 3)
 def compiled(**changes) -> Compilation:
     layer = {
         "id": 1, "operator": "Conv", "dtype": "INT8", "target": "NPU", "input_shape": "",
-        "output_shape": "", "name": "a", "ddr_cycles": 1, "npu_cycles": 1, "cycles": 1, "traffic_kb": 1.0,
+        "output_shape": "", "ddr_cycles": 1, "npu_cycles": 1, "cycles": 1, "traffic_kb": 1.0,
+        "name": "a",
     }  # fmt: skip
     layers = [Layer(**{**layer, **changes})]
     return Compilation(cycles=1, weights_kb=1.0, internal_kb=1.0, layers=layers)
