@@ -105,6 +105,7 @@ def test_every_step_has_its_notebook():
     assert {step.name for step in steps.STEPS} <= {path.stem for path in NOTEBOOKS}
 
 
+@pytest.mark.slow
 def test_second_run_of_a_seed_gives_the_same_numbers(tiny_run, tmp_path):
     again = tmp_path / "again"
     result = run_script(*arguments(again))
@@ -116,6 +117,7 @@ def test_second_run_of_a_seed_gives_the_same_numbers(tiny_run, tmp_path):
     assert np.array_equal(*golden)
 
 
+@pytest.mark.slow
 def test_choices_measures_trials_on_validation_digits_only(mnist_folder, tmp_path):
     small = tmp_path / "small.yaml"
     small.write_text(yaml.safe_dump(recipe.dump(recipe.load("smoke", TINY))))
@@ -165,6 +167,7 @@ def stable_outputs(step: str, folder) -> list:
     return [folder / name for name in names.get(step, [])]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="mounting a tmpfs needs root")
 def test_full_disk_in_training_is_one_line_and_the_rerun_goes_on(tiny_run, tmp_path):
     disk = tmp_path / "disk"
@@ -188,6 +191,7 @@ def test_full_disk_in_training_is_one_line_and_the_rerun_goes_on(tiny_run, tmp_p
         os.system(f"umount -l {disk}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not can_cut_network(), reason="this machine does not allow unshare -n")
 def test_everything_runs_with_the_network_cut(mnist_folder, tmp_path):
     command = ["unshare", "-rn", sys.executable, str(PROJECT / "scripts" / "run.py")]
@@ -201,6 +205,7 @@ def test_everything_runs_with_the_network_cut(mnist_folder, tmp_path):
     assert (tmp_path / "run" / "manifest.json").is_file()
 
 
+@pytest.mark.slow
 def test_stock_paddlex_model_goes_the_same_way(mnist_folder, tmp_path):
     """MobileNetV3-small at 224x224 on a handful of pictures: every gate, no claim on accuracy."""
     few = (
