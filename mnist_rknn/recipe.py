@@ -303,6 +303,8 @@ class Verify(Section):
     max_drop: float = Field(0.0015, ge=0, le=1)  # top-1, Paddle float minus INT8, on each set
     min_cosine: float = Field(0.995, ge=-1, le=1)  # mean cosine of float and INT8 logits
     min_camera_accuracy: float = Field(0.0, ge=0, le=1)  # top-1 on the simulated camera
+    # Top-1 between rknn-toolkit2 and onnxruntime's quantizer, on validation pictures (step 08).
+    max_quantizer_gap: float = Field(0.002, ge=0, le=1)
     workers: int = Field(2, ge=1, le=64)  # simulator processes
 
 

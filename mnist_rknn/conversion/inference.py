@@ -6,19 +6,14 @@ ends in Softmax, so its answer is the logarithm of that: the logits, less one nu
 `log_softmax` makes the others comparable.
 """
 
-import multiprocessing
-import os
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from ..errors import PipelineError
 from ..files import relative
-from ..recipe import Image, Recipe
-from . import rknn_toolkit
+from ..recipe import Export, Image
 
 BATCH = 100
 SMALLEST = np.finfo(np.float32).tiny  # keeps the logarithm of a vanished probability finite
@@ -124,109 +119,17 @@ def _batches(images: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
         yield images[start : start + size]
 
 
-# --- RKNN simulator -------------------------------------------------------------------
-
-
-class Simulator:
-    """The INT8 model in rknn-toolkit2's PC simulator, in parallel processes.
-
-    The simulator runs a graph that was built in its own process; it does not read `.rknn`
-    files. So every process builds the model from the slim ONNX and the calibration list,
-    which gives the same weights every time (a test compares the outputs).
+def require_alike(difference: float, wanted: Export) -> None:
+    """Check that the exported graphs answer as Paddle does.
 
     Args:
-        recipe: mean, std and quantization settings.
-        onnx_file: the slim ONNX model.
-        calibration_list: the list of pictures.
-        log: file for the toolkit's output; each process appends its number.
-        workers: number of processes; a process does 1,000 to 1,500 pictures of 32x32 a second.
-    """
-
-    def __init__(
-        self, recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path, workers: int
-    ):
-        self._pool = ProcessPoolExecutor(
-            workers,
-            mp_context=multiprocessing.get_context("spawn"),
-            initializer=_build_in_worker,
-            initargs=(recipe, onnx_file, calibration_list, log),
-        )
-        self._workers = workers
-
-    def run(
-        self, images: np.ndarray, progress: Callable[[int], None] = lambda _: None
-    ) -> np.ndarray:
-        """Logits float32 [N, classes] of uint8 [N, H, W, 3].
-
-        Args:
-            progress: called with the number of pictures finished since the last call.
-        """
-        outputs = []
-        for output in self._pool.map(_run_in_worker, _batches(images, 250)):
-            outputs.append(output)
-            progress(len(output))
-        return np.concatenate(outputs)
-
-    def __enter__(self) -> "Simulator":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._pool.shutdown(cancel_futures=True)
-
-
-_worker_model = None
-
-
-def _build_in_worker(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path) -> None:
-    global _worker_model
-    _worker_model = None
-    try:
-        _worker_model = build(
-            recipe, onnx_file, calibration_list, log.with_suffix(f".{os.getpid()}.log")
-        )
-    except PipelineError as error:
-        _worker_model = error  # an exception here would be reported as a broken pool
-
-
-def _run_in_worker(images: np.ndarray) -> np.ndarray:
-    if isinstance(_worker_model, PipelineError):
-        raise _worker_model
-    return run_simulator(_worker_model, images)
-
-
-def build(recipe: Recipe, onnx_file: Path, calibration_list: Path, log: Path) -> Any:
-    """Build a model for the simulator.
-
-    Returns:
-        An `RKNN` object, ready for `run_simulator`.
-    """
-    rknn_toolkit.require_version(recipe.rknn.toolkit)
-    arguments = rknn_toolkit.config_arguments(recipe)
-    with rknn_toolkit.captured(log):
-        rknn = rknn_toolkit.build(arguments, onnx_file, calibration_list, log)
-        rknn_toolkit.require_success("init_runtime", rknn.init_runtime(), log)
-        shape = (1, recipe.image.height, recipe.image.width, 3)
-        run_simulator(rknn, np.zeros(shape, np.uint8))  # the first call prepares and prints
-    log.unlink(missing_ok=True)  # it went well; a failure keeps its log
-    return rknn
-
-
-def run_simulator(rknn: Any, images: np.ndarray) -> np.ndarray:
-    """Logits float32 [N, classes] of uint8 [N, H, W, 3] from an initialised `RKNN` object.
+        difference: the largest between the logits of two stages, or their logarithms.
 
     Raises:
-        PipelineError: pictures that are normalised already, or no answer.
+        PipelineError: more than the recipe allows, or no number.
     """
-    if images.dtype != np.uint8:
+    if not difference <= wanted.max_difference:
         raise PipelineError(
-            f"the RKNN simulator was given {images.dtype}: it normalises pictures itself, as the "
-            "NPU does, and takes the values of others without a word; give uint8, 0 to 255"
+            f"the answers differ by {difference:.1e}, more than export.max_difference "
+            f"{wanted.max_difference:g}: the export changed the network; try another export.opset"
         )
-    outputs = []
-    for picture in images:
-        # NHWC is what the board takes; saying so avoids a warning a call.
-        answer = rknn.inference(inputs=[picture[None]], data_format=["nhwc"])
-        if answer is None:
-            raise PipelineError("the RKNN simulator gave no answer: run 05_convert again")
-        outputs.append(answer[0].reshape(1, -1))
-    return np.concatenate(outputs).astype(np.float32)

@@ -17,11 +17,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ..data import pictures
 from ..errors import PipelineError
-from ..files import relative, replacing, write_text
+from ..files import relative, write_text
 from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
 from ..recipe_file import parse_yaml
 from ..records import Compilation
-from . import calibration, onnx_graph, preflight, rknn_file, rknn_toolkit
+from . import calibration, gates, onnx_graph, preflight, rknn_toolkit
 
 LIST_CURE = "write one picture file a line into it"
 Three = Annotated[list[float], Field(min_length=3, max_length=3)]
@@ -159,16 +159,17 @@ def export(
             "optimization_level": recipe.config.optimization_level,
         }
         log = model_save_path.resolve().with_suffix(".log")
-        with replacing(model_save_path.resolve()) as temporary:
-            with rknn_toolkit.captured(log):
-                rknn = rknn_toolkit.build(arguments, slim, absolute, log, verbose=True)
+        with rknn_toolkit.captured(log):
+            rknn = rknn_toolkit.build(arguments, slim, absolute, log, verbose=True)
+        compilation = rknn_toolkit.parse_log(log)
+        target = model_save_path.resolve()
+        with gates.exporting(target, compilation, size, mean, std) as temporary:
+            export_log = target.with_suffix(".export.log")
+            with rknn_toolkit.captured(export_log):
                 code = rknn.export_rknn(str(temporary))
-                rknn_toolkit.require_success("export_rknn", code, log)
-                rknn.release()
-            compilation = rknn_toolkit.parse_log(log)
-            rknn_toolkit.require_runnable(compilation)
-            file = rknn_file.read(temporary)
-            rknn_file.require_deployable(file, size, mean, std)
+                rknn_toolkit.require_success("export_rknn", code, export_log)
+        rknn.release()
+        export_log.unlink(missing_ok=True)  # it went well; a failure keeps its log
     say(
         f"{relative(model_save_path)}: {compilation.cycles:,} cycles, "
         f"{compilation.weights_kb:g} KB of weights, {compilation.internal_kb:g} KB internal "

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import PipelineError
 from ..files import relative
+from ..recipe import Image
 
 TABLE = "pictures.csv"
 COLUMNS = (
@@ -149,3 +150,16 @@ def write_image(path: Path, image: np.ndarray) -> bytes:
     content = packed.tobytes()
     path.write_bytes(content)
     return content
+
+
+def require_fitted(images: np.ndarray, image: Image) -> None:
+    """Check that pictures, uint8 [N, H, W, 3], are of the size that the network takes.
+
+    Raises:
+        PipelineError: they are of another.
+    """
+    if images.shape[1:] != (image.height, image.width, 3):
+        raise PipelineError(
+            f"the pictures are {images.shape[1:]}, the network takes "
+            f"{(image.height, image.width, 3)}: run 01_data again"
+        )

@@ -100,6 +100,34 @@ def _require_enough(recipe: Recipe, source: Source, splits: dict[str, np.ndarray
         )
 
 
+def require_redraw(recipe: Recipe) -> None:
+    """Refuse a recipe that leaves the pictures as they are.
+
+    Raises:
+        PipelineError: it has no `dataset.redraw`.
+    """
+    if recipe.dataset.redraw is None:
+        raise PipelineError(
+            f"recipe {recipe.name} does not redraw (dataset.redraw): choose mnist or smoke"
+        )
+
+
+def require_disjoint(indices: dict[str, np.ndarray]) -> None:
+    """Check that no image is both trained on and validated with.
+
+    Args:
+        indices: of `split`.
+
+    Raises:
+        PipelineError: some are.
+    """
+    if both := set(indices["train"].tolist()) & set(indices["val"].tolist()):
+        raise PipelineError(
+            f"{len(both)} images stand in train and in val: the data set's own lists overlap; "
+            "mend them and run 01_data again"
+        )
+
+
 class Picture(NamedTuple):
     """A picture to be written: where from, how drawn, and its class."""
 

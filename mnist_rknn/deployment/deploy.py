@@ -14,7 +14,7 @@ import cv2
 import jinja2
 import numpy as np
 
-from ..conversion import inference, rknn_file, rknn_toolkit
+from ..conversion import rknn_file, rknn_simulator, rknn_toolkit
 from ..data import archives, dataset
 from ..errors import PipelineError
 from ..files import PROJECT, relative, replacing_folder, write_json
@@ -149,8 +149,7 @@ def generate_demo(recipe: Recipe, folder: Path, target: Path) -> None:
     log = folder / "codegen.log"
     with np.load(folder / "golden.npz") as arrays:
         picture = arrays["images"][0]
-    listed = folder / "calibration.txt"
-    rknn = inference.build(recipe, folder / f"{recipe.name}.slim.onnx", listed, log)
+    rknn = rknn_simulator.build_of_run(recipe, folder, log)
     with tempfile.TemporaryDirectory() as scratch, rknn_toolkit.captured(log):
         shown = Path(scratch) / "picture.png"  # codegen takes a BMP for a NumPy file
         bgr = picture[..., ::-1] if recipe.image.color_order == "rgb" else picture

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from ..errors import PipelineError
 from ..machine import cores
 
 PYTHONS = ((3, 10), (3, 11))
@@ -295,3 +296,13 @@ def verdict(checks: list[Check]) -> str:
     """One line: "ready", or which checks failed."""
     failed = [check.name for check in checks if check.status == "FAIL"]
     return f"{len(failed)} failed: {', '.join(failed)}" if failed else "ready"
+
+
+def require_ready(checks: list[Check]) -> None:
+    """Refuse to go on where a check failed.
+
+    Raises:
+        PipelineError: names the checks.
+    """
+    if any(check.status == "FAIL" for check in checks):
+        raise PipelineError(f"{verdict(checks)}: mend what failed, then run again")

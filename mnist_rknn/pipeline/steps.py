@@ -120,10 +120,7 @@ STEPS = (
         modules=(
             "conversion/inference.py",
             "conversion/onnx_graph.py",
-            "conversion/rknn_toolkit.py",
-            "conversion/torch_standin.py",
             "data/dataset.py",
-            "records.py",
         ),
         inputs=(
             "dataset/pictures.csv",
@@ -157,11 +154,13 @@ STEPS = (
         settings=("image", "rknn"),
         modules=(
             "conversion/calibration.py",
+            "conversion/gates.py",
             "conversion/inference.py",
             "conversion/maker.py",
             "conversion/onnx_graph.py",
             "conversion/preflight.py",
             "conversion/rknn_file.py",
+            "conversion/rknn_simulator.py",
             "conversion/rknn_toolkit.py",
             "conversion/torch_standin.py",
             "data/dataset.py",
@@ -197,6 +196,7 @@ STEPS = (
             "conversion/onnx_graph.py",
             "conversion/preflight.py",
             "conversion/rknn_file.py",
+            "conversion/rknn_simulator.py",
             "conversion/rknn_toolkit.py",
             "conversion/torch_standin.py",
             "data/dataset.py",
@@ -228,8 +228,6 @@ STEPS = (
         settings=("seed", "dataset", "image", "model", "train"),
         modules=(
             "conversion/inference.py",
-            "conversion/rknn_toolkit.py",
-            "conversion/torch_standin.py",
             "data/archives.py",
             "data/dataset.py",
             "data/drawing.py",
@@ -238,7 +236,6 @@ STEPS = (
             "data/mnist.py",
             "data/pictures.py",
             "data/sources.py",
-            "records.py",
             "redraw/camera.py",
             "redraw/config.py",
             "redraw/fields.py",
@@ -262,10 +259,11 @@ STEPS = (
     Step(
         "08_quantization",
         "study the quantization, with a second opinion",
-        settings=("seed", "image", "rknn", "calibration"),
+        settings=("seed", "image", "rknn", "calibration", "verify.max_quantizer_gap"),
         modules=(
             "conversion/calibration.py",
             "conversion/inference.py",
+            "conversion/rknn_simulator.py",
             "conversion/rknn_toolkit.py",
             "conversion/torch_standin.py",
             "data/dataset.py",

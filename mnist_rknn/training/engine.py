@@ -161,16 +161,43 @@ def batch_of_one(recipe: Recipe) -> int:
     return recipe.train.batch_size // processes(recipe)
 
 
-def require_full_batch(recipe: Recipe, images: int) -> None:
-    """Check that the training images fill a batch; PaddleClas leaves out one that is not full.
+def require_trainable(recipe: Recipe, check: dict[str, Any], labels: list[str]) -> None:
+    """Check what PaddleX's dataset checker found.
+
+    Args:
+        check: its result.
+        labels: class names by index.
 
     Raises:
-        PipelineError: they do not, so that nothing would be learned.
+        PipelineError: it refuses the data set or counts other classes, or the training images do
+            not fill a batch; PaddleClas leaves out one that is not full, and nothing is learned.
     """
-    if images < recipe.train.batch_size:
+    found = check["attributes"]
+    if not check["check_pass"]:
+        raise PipelineError("PaddleX refuses the data set: run 01_data again")
+    if found["num_classes"] != len(labels):
         raise PipelineError(
-            f"train.batch_size: {recipe.train.batch_size} is more than the {images} training "
-            "images, so that no batch is ever full: lower it"
+            f"PaddleX counts {found['num_classes']} classes, label.txt has {len(labels)}: run "
+            "01_data again"
+        )
+    if found["train_samples"] < recipe.train.batch_size:
+        raise PipelineError(
+            f"train.batch_size: {recipe.train.batch_size} is more than the "
+            f"{found['train_samples']} training images, so that no batch is ever full: lower it"
+        )
+
+
+def require_accuracy(recipe: Recipe, top1: float) -> None:
+    """Check what a training has reached on the validation images.
+
+    Raises:
+        PipelineError: less than the recipe asks for, or no number.
+    """
+    floor = recipe.train.min_accuracy
+    if not top1 >= floor:
+        raise PipelineError(
+            f"validation top-1 {top1:.4f} is below train.min_accuracy {floor}: train longer, or "
+            "lower train.learning_rate"
         )
 
 

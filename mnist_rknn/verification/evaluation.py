@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import plots
-from ..conversion import inference
+from ..conversion import inference, rknn_simulator
 from ..data.pictures import fit, read
 from ..errors import PipelineError
 from ..files import relative, replacing
@@ -83,10 +83,7 @@ def evaluate(
     fed = inference.in_network_order(images, recipe.image)
     slim = run / f"{recipe.name}.slim.onnx"
     outputs: dict[StageName, np.ndarray] = {"slim": inference.run_onnx(slim, fed, recipe.image)}
-    calibration_list, log = run / "calibration.txt", run / "evaluate.log"
-    with inference.Simulator(
-        recipe, slim, calibration_list, log, recipe.verify.workers
-    ) as simulator:
+    with rknn_simulator.Simulator.of_run(recipe, run, run / "evaluate.log") as simulator:
         outputs["rknn"] = simulator.run(fed, progress)
 
     results = metrics.by_group(outputs, pictures.classes, np.array(pictures.groups))

@@ -27,13 +27,13 @@ from ruamel.yaml.error import YAMLError
 from tqdm import tqdm
 
 from .. import recipe_file
-from ..conversion import calibration, inference
+from ..conversion import calibration, inference, rknn_simulator
 from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, sha256, write_json
 from ..machine import cores
 from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
-from ..records import Study, checked
+from ..records import Score, SecondOpinion, Study, checked
 from . import metrics
 
 ALGORITHMS = ("normal", "kl_divergence", "mmse")
@@ -226,8 +226,8 @@ def _run_cell(cell: Cell, files: list[Path], target: Path) -> None:
         if cell.calibration == "other normalisation":
             other = wanted.image.model_copy(update={"mean": [0.0] * 3, "std": [255.0] * 3})
             wanted = wanted.model_copy(update={"image": other})
-        rknn = inference.build(wanted, slim, listed, target.with_suffix(".log"))
-        logits = inference.run_simulator(rknn, arrays["images"])
+        rknn = rknn_simulator.build(wanted, slim, listed, target.with_suffix(".log"))
+        logits = rknn_simulator.run_simulator(rknn, arrays["images"])
         rknn.release()
     write_json(target, {**asdict(cell), **score(logits, arrays["reference"], arrays["classes"]),
                         "seconds": round(time.perf_counter() - start, 1)})  # fmt: skip
@@ -372,13 +372,22 @@ def test_once(
             with tempfile.TemporaryDirectory() as scratch:
                 listed = Path(scratch) / "calibration.txt"
                 calibration.write_list(listed, files)
-                with inference.Simulator(
-                    wanted, slim, listed, Path(scratch) / "test", recipe.verify.workers
+                log, workers = Path(scratch) / "test", recipe.verify.workers
+                golden = _golden_of(recipe, folder, wanted, files)
+                with rknn_simulator.Simulator(
+                    wanted, slim, listed, log, workers, golden
                 ) as simulator:
                     logits = simulator.run(images)
             write_json(path, score(logits, reference, test.classes))
         results[name] = read_json(path)
     return results
+
+
+def _golden_of(recipe: Recipe, folder: Path, wanted: Recipe, files: list[Path]) -> Path | None:
+    """The run's golden answers, if these settings and pictures are the run's own."""
+    own = wanted == recipe and len(files) == recipe.calibration.images
+    path = folder / "golden.npz"
+    return path if own and path.is_file() else None
 
 
 def conclude(recipe: Recipe, folder: Path, rows: list[dict[str, Any]]) -> dict[str, Any]:
@@ -408,6 +417,26 @@ def conclude(recipe: Recipe, folder: Path, rows: list[dict[str, Any]]) -> dict[s
     }
     checked(Study, conclusion, Study.FILE).write(folder)
     return conclusion
+
+
+def second_opinion(
+    recipe: Recipe, scores: dict[str, dict[str, float]], steps: float
+) -> SecondOpinion:
+    """Whether two quantizers are equally good, as far as the recipe allows.
+
+    Args:
+        scores: `score` of "float", "rknn-toolkit2", "QDQ, onnxruntime" and "QDQ, RKNN simulator".
+        steps: largest difference between the two engines on the QDQ graph, in output steps.
+    """
+    gap = scores["rknn-toolkit2"]["accuracy"] - scores["QDQ, RKNN simulator"]["accuracy"]
+    allowed = recipe.verify.max_quantizer_gap
+    return SecondOpinion(
+        scores={name: Score.model_validate(row) for name, row in scores.items()},
+        accuracy_gap=gap,
+        allowed_gap=allowed,
+        agrees=abs(gap) <= allowed + 1e-9,
+        steps_between_engines=steps,
+    )
 
 
 def table(ranked: list[dict[str, Any]]) -> pd.DataFrame:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..conversion import inference
+from ..conversion import inference, rknn_simulator
 from ..data import dataset
 from ..files import replacing
 from ..fonts import any_font
@@ -79,8 +79,8 @@ def _answers(recipe: Recipe, run: Path, pictures: np.ndarray) -> np.ndarray:
     """INT8 logits of the simulator, float32 [N, classes]."""
     with tempfile.TemporaryDirectory() as scratch:
         slim, log = run / f"{recipe.name}.slim.onnx", Path(scratch) / "build.log"
-        model = inference.build(recipe, slim, run / "calibration.txt", log)
-        answers = inference.run_simulator(model, pictures)
+        model = rknn_simulator.build(recipe, slim, run / "calibration.txt", log)
+        answers = rknn_simulator.run_simulator(model, pictures)
         model.release()
     return answers
 

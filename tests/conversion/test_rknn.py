@@ -1,5 +1,6 @@
 """The real toolkit: what it builds is read, and what the board would refuse is refused."""
 
+import shutil
 import struct
 
 import numpy as np
@@ -9,7 +10,7 @@ from onnx import numpy_helper
 from support.graphs import classifier
 
 from mnist_rknn import recipe_file
-from mnist_rknn.conversion import inference, rknn_file, rknn_toolkit
+from mnist_rknn.conversion import inference, rknn_file, rknn_simulator, rknn_toolkit
 from mnist_rknn.errors import PipelineError
 
 MEAN = STD = [127.5, 127.5, 127.5]
@@ -124,7 +125,7 @@ def test_what_the_toolkit_says_is_put_into_plain_words(finished, tmp_path, mista
 
 def test_pictures_that_are_normalised_already_are_refused(tiny_run):
     with pytest.raises(PipelineError, match="was given float32"):
-        inference.run_simulator(None, np.zeros((1, 48, 48, 3), np.float32))
+        rknn_simulator.run_simulator(None, np.zeros((1, 48, 48, 3), np.float32))
 
 
 def test_other_toolkit_version_names_the_command():
@@ -218,7 +219,7 @@ def test_wrong_mean_in_the_file(tiny_run):
 def test_simulator_gives_what_the_exporting_process_gave(tiny_run, tmp_path):
     """Two builds of one model agree to the last digit, in one process or in several."""
     golden = np.load(tiny_run / "golden.npz")
-    with inference.Simulator(
+    with rknn_simulator.Simulator(
         recipe_file.load("smoke"),
         tiny_run / "smoke.slim.onnx",
         tiny_run / "calibration.txt",
@@ -229,11 +230,39 @@ def test_simulator_gives_what_the_exporting_process_gave(tiny_run, tmp_path):
     assert np.array_equal(logits, np.concatenate([golden["logits"]] * 11))
 
 
+def test_simulator_refuses_what_is_not_the_runs_own_model(tiny_run, tmp_path):
+    """With other settings than the run's it used to simulate another model without a word."""
+    images = np.zeros((1, 48, 48, 3), np.uint8)
+    other = recipe_file.load(
+        "smoke", ["rknn.quantized_algorithm=kl_divergence", "verify.workers=1"]
+    )
+    for build in (rknn_simulator.Simulator.of_run, rknn_simulator.build_of_run):
+        with pytest.raises(PipelineError, match="not the model that 05_convert exported"):
+            found = build(other, tiny_run, tmp_path / "log")
+            with found as simulator:
+                simulator.run(images)
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        (lambda path: path.unlink(), "golden.npz is missing: run 05_convert first"),
+        (lambda path: path.write_bytes(path.read_bytes()[:500]), "golden.npz is damaged"),
+    ],
+)
+def test_simulator_needs_the_golden_answers(tiny_run, tmp_path, change, expected):
+    for name in ("smoke.slim.onnx", "calibration.txt", "golden.npz"):
+        shutil.copy(tiny_run / name, tmp_path)
+    change(tmp_path / "golden.npz")
+    with pytest.raises(PipelineError, match=expected):
+        rknn_simulator.build_of_run(recipe_file.load("smoke"), tmp_path, tmp_path / "log")
+
+
 def test_simulator_reports_a_failed_build_in_plain_words(tiny_run, tmp_path):
     (tmp_path / "list.txt").write_text("/nonexistent/a.png\n")
     with (
         pytest.raises(PipelineError, match="04_calibration"),
-        inference.Simulator(
+        rknn_simulator.Simulator(
             recipe_file.load("smoke"),
             tiny_run / "smoke.slim.onnx",
             tmp_path / "list.txt",
@@ -254,7 +283,7 @@ def test_quantization_survives_a_known_network(tmp_path, tiny_run):
     onnx.save(model, str(path))
     images = np.load(tiny_run / "golden.npz")["images"]
     run = recipe_file.load("smoke")
-    rknn = inference.build(run, path, tiny_run / "calibration.txt", tmp_path / "linear.log")
-    int8 = inference.run_simulator(rknn, images)
+    rknn = rknn_simulator.build(run, path, tiny_run / "calibration.txt", tmp_path / "linear.log")
+    int8 = rknn_simulator.run_simulator(rknn, images)
     float32 = inference.run_onnx(path, images, run.image)
     assert np.corrcoef(int8.ravel(), float32.ravel())[0, 1] > 0.99

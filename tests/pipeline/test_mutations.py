@@ -1,10 +1,11 @@
 """Forty and more wrong inputs, each refused with its own line, and nothing earlier is harmed.
 
-The cells of the notebooks themselves are run, in this process, on a copy of a finished run in
-which one thing is wrong.
+The gates are called as notebooks 05 and 06 call them. That these do call them is tried with three
+wrong inputs each: their cells are run, in this process, on a copy of a finished run.
 """
 
-import json
+import os
+import shutil
 import struct
 from pathlib import Path
 
@@ -17,12 +18,33 @@ from onnx import TensorProto, helper, numpy_helper
 from support.graphs import classifier
 from support.runs import PROJECT, TINY
 
-from mnist_rknn import files, recipe_file
-from mnist_rknn.conversion import preflight
+from mnist_rknn import recipe_file
+from mnist_rknn.conversion import gates, onnx_graph, preflight, rknn_file, rknn_toolkit
 from mnist_rknn.data import dataset
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.verification import manifest
 
+RUN = recipe_file.load("smoke", TINY)
+IMAGE = RUN.image
+WANTED = ([1, 3, 48, 48], IMAGE.mean, IMAGE.std)
 KEPT = ("smoke.rknn", "layers.json", "layer_error.json", "golden.npz", "verify.json")
+
+
+@pytest.fixture
+def linked(tiny_run, tmp_path) -> Path:
+    """Data set and calibration list of the finished run; the pictures are links, to be replaced."""
+    folder = tmp_path / "run"
+    shutil.copytree(tiny_run / "dataset", folder / "dataset", copy_function=os.link)
+    listed = (tiny_run / "calibration.txt").read_text()
+    (folder / "calibration.txt").write_text(listed.replace(str(tiny_run), str(folder)))
+    return folder
+
+
+def said_by(gate, *arguments) -> str:
+    with pytest.raises(PipelineError) as error:
+        gate(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
 
 
 def refusal(step: str, folder: Path) -> str:
@@ -59,8 +81,13 @@ def relist(folder: Path, new: list[str]) -> None:
     (folder / "calibration.txt").write_text("".join(f"{line}\n" for line in new))
 
 
+def overwrite(path: str, content: bytes) -> None:
+    Path(path).unlink()
+    Path(path).write_bytes(content)
+
+
 def repaint(folder: Path, image: np.ndarray) -> None:
-    cv2.imwrite(lines(folder)[7], image)
+    overwrite(lines(folder)[7], cv2.imencode(".bmp", image)[1].tobytes())
 
 
 # --- the calibration list -------------------------------------------------------------
@@ -91,7 +118,7 @@ def with_test_image(folder: Path) -> None:
 
 def copy_of_test_image(folder: Path) -> None:
     test = dataset.read_split(folder / "dataset", "test")
-    Path(lines(folder)[3]).write_bytes(test.files[3].read_bytes())
+    overwrite(lines(folder)[3], test.files[3].read_bytes())
 
 
 CALIBRATION = {
@@ -103,8 +130,8 @@ CALIBRATION = {
     "other size": (lambda f: repaint(f, np.eye(32, dtype=np.uint8)[..., None] * np.full(3, 255, np.uint8)), "is 32x32, the network takes 48x48"),  # noqa: E501
     "gray": (lambda f: repaint(f, np.eye(48, dtype=np.uint8) * 255), "three 8-bit channels"),
     "gone": (lambda f: Path(lines(f)[7]).unlink(), "is missing"),
-    "cut short": (lambda f: Path(lines(f)[7]).write_bytes(b"BM\x00\x01"), "not a readable picture"),
-    "a text": (lambda f: Path(lines(f)[7]).write_text("hello"), "not a readable picture"),
+    "cut short": (lambda f: overwrite(lines(f)[7], b"BM\x00\x01"), "not a readable picture"),
+    "a text": (lambda f: overwrite(lines(f)[7], b"hello"), "not a readable picture"),
     "twice": (lambda f: relist(f, [*lines(f)[:-1], lines(f)[0]]), "stands twice"),
     "a space": (lambda f: relist(f, [*lines(f)[:-1], "/tmp/my digits/1.bmp"]), "holds a space"),
     "a test image": (with_test_image, "is a test image"),
@@ -116,10 +143,11 @@ CALIBRATION = {
 
 
 @pytest.mark.parametrize("mutation", CALIBRATION)
-def test_calibration_list(finished, mutation):
+def test_calibration_list(linked, mutation):
     change, expected = CALIBRATION[mutation]
-    change(finished)
-    assert expected in refusal("05_convert", finished)
+    change(linked)
+    listed = linked / "calibration.txt"
+    assert expected in said_by(preflight.check_calibration, listed, RUN, linked / "dataset")
 
 
 # --- the ONNX graph -------------------------------------------------------------------
@@ -209,31 +237,40 @@ GRAPHS = {
 }
 
 
+def check_graph(path: Path) -> None:
+    preflight.check_graph(onnx_graph.load(path), RUN, classes=10)
+
+
 @pytest.mark.parametrize("mutation", GRAPHS)
-def test_onnx_graph(finished, mutation):
+def test_onnx_graph(tmp_path, mutation):
     make, expected = GRAPHS[mutation]
-    (finished / "smoke.slim.onnx").write_bytes(make().SerializeToString())
-    assert expected in refusal("05_convert", finished)
+    path = tmp_path / "smoke.slim.onnx"
+    path.write_bytes(make().SerializeToString())
+    assert expected in said_by(check_graph, path)
 
 
 @pytest.mark.parametrize(
     ("share", "expected"),
     [(0, "is damaged or not ONNX"), (0.4, "is damaged"), (0.99, "is damaged")],
 )
-def test_onnx_file_cut_short(finished, share, expected):
-    path = finished / "smoke.slim.onnx"
-    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
-    assert expected in refusal("05_convert", finished)
+def test_onnx_file_cut_short(tiny_run, tmp_path, share, expected):
+    whole = (tiny_run / "smoke.slim.onnx").read_bytes()
+    path = tmp_path / "smoke.slim.onnx"
+    path.write_bytes(whole[: int(share * len(whole))])
+    assert expected in said_by(check_graph, path)
 
 
-@pytest.mark.parametrize(
-    ("tail", "expected"),
-    [(("Erf",), "has no CPU Erf: rknn_init would fail"), (("Relu", "Erf"), "has no CPU Erf")],
-)
-def test_planted_operator_that_the_toolkit_builds(finished, tail, expected):
+def test_planted_operator_that_the_toolkit_builds(tiny_run, tmp_path):
     """The toolkit says yes; the layer table does not."""
-    (finished / "smoke.slim.onnx").write_bytes(classifier(tail).SerializeToString())
-    assert expected in refusal("05_convert", finished)
+    path, log = tmp_path / "smoke.slim.onnx", tmp_path / "build.log"
+    path.write_bytes(classifier(("Relu", "Erf")).SerializeToString())
+    check_graph(path)
+    with rknn_toolkit.captured(log):
+        arguments = rknn_toolkit.config_arguments(RUN)
+        listed = tiny_run / "calibration.txt"
+        rknn_toolkit.build(arguments, path, listed, log, verbose=True).release()
+    exporting = gates.exporting(tmp_path / "a.rknn", rknn_toolkit.parse_log(log), *WANTED)
+    assert "has no CPU Erf: rknn_init would fail" in said_by(exporting.__enter__)
 
 
 # --- the .rknn file -------------------------------------------------------------------
@@ -280,36 +317,66 @@ RKNN = {
 }  # fmt: skip
 
 
+def check_file(run: Path, content: bytes, scratch: Path) -> None:
+    """What 06_verify asks of a `.rknn` file before it measures anything."""
+    path = scratch / "smoke.rknn"
+    path.write_bytes(content)
+    shutil.copytree(run / "steps", scratch / "steps")
+    labels = dataset.read_labels(run / "dataset")
+    made_from = preflight.custom_string(labels, run / "smoke.slim.onnx")
+    rknn_file.require_deployable(rknn_file.read(path), *WANTED, made_from)
+    manifest.require_converted(RUN, scratch)
+
+
 @pytest.mark.parametrize("mutation", RKNN)
-def test_rknn_file(finished, mutation):
+def test_rknn_file(tiny_run, tmp_path, mutation):
     change, expected = RKNN[mutation]
-    path = finished / "smoke.rknn"
+    content = change((tiny_run / "smoke.rknn").read_bytes())
+    assert expected in said_by(check_file, tiny_run, content, tmp_path)
+
+
+# --- the notebooks call these gates -----------------------------------------------------
+
+
+def exchange_graph(folder: Path, *tail: str) -> None:
+    (folder / "smoke.slim.onnx").write_bytes(classifier(tail).SerializeToString())
+
+
+def change_model(folder: Path, change) -> None:
+    path = folder / "smoke.rknn"
     path.write_bytes(change(path.read_bytes()))
-    assert expected in refusal("06_verify", finished)
 
 
-def test_onnx_exchanged_after_the_conversion(finished):
-    (finished / "smoke.slim.onnx").write_bytes(classifier().SerializeToString())
-    assert "made from another ONNX model" in refusal("06_verify", finished)
-
-
-def test_results_of_another_run_are_not_taken_for_golden(finished):
-    """The simulator's model must be the exported one to the last digit."""
-    golden = dict(np.load(finished / "golden.npz"))
+def change_golden(folder: Path) -> None:
+    golden = dict(np.load(folder / "golden.npz"))
     golden["logits"][0, 0] += 0.5
-    np.savez_compressed(finished / "golden.npz", **golden)
-    assert "not the model that 05_convert exported" in refusal("06_verify", finished)
+    np.savez_compressed(folder / "golden.npz", **golden)
+
+
+WIRED = {
+    "a test image": ("05_convert", with_test_image, "is a test image"),
+    "ends in Softmax": ("05_convert", lambda f: exchange_graph(f, "Softmax"), "ends in Softmax"),
+    "planted Erf": ("05_convert", lambda f: exchange_graph(f, "Erf"), "has no CPU Erf"),
+    "other ONNX": ("06_verify", exchange_graph, "made from another ONNX model"),
+    "a bit": ("06_verify", lambda f: change_model(f, flip_weight), "is not the file that 05_conve"),
+    "golden": ("06_verify", change_golden, "not the model that 05_convert exported"),
+}
+
+
+@pytest.mark.parametrize("mutation", WIRED)
+def test_notebook_refuses(finished, mutation):
+    step, change, expected = WIRED[mutation]
+    change(finished)
+    assert expected in refusal(step, finished)
 
 
 def test_there_are_forty_of_them_at_least():
     assert len(CALIBRATION) + len(GRAPHS) + len(RKNN) >= 40
 
 
-def test_preflight_takes_the_run_as_it_is(finished):
+def test_gates_take_the_run_as_it_is(tiny_run, tmp_path):
     """The checks that refuse all of the above refuse nothing here."""
-    run = recipe_file.load("smoke", TINY)
-    preflight.check_graph(onnx.load(str(finished / "smoke.slim.onnx")), run, classes=10)
-    listed = finished / "calibration.txt"
-    assert len(preflight.check_calibration(listed, run, finished / "dataset")) == 100
-    record = json.loads((finished / "steps" / "05_convert.json").read_text())
-    assert record["results"]["sha256"] == files.sha256(finished / "smoke.rknn")
+    check_graph(tiny_run / "smoke.slim.onnx")
+    listed = tiny_run / "calibration.txt"
+    assert len(preflight.check_calibration(listed, RUN, tiny_run / "dataset")) == 100
+    check_file(tiny_run, (tiny_run / "smoke.rknn").read_bytes(), tmp_path)

@@ -1,10 +1,12 @@
 """Parts of PaddleClas and Paddle are replaced by name; another version of them must be noticed."""
 
+import ast
 import types
 
 import pytest
 
-from mnist_rknn.training.paddleclas_launcher.replacing import replace
+from mnist_rknn.training.engine import LAUNCHER
+from mnist_rknn.training.paddleclas_launcher.replacing import add, replace
 
 
 def train(engine, epoch):
@@ -37,3 +39,29 @@ def test_another_version_is_named_and_left_alone(name, takes):
     with pytest.raises(RuntimeError, match=rf"{name} is to be replaced and .*another version\?"):
         replace(owner, name, lambda old: None, takes=takes)
     assert owner.train is train
+
+
+def test_what_is_added_hides_nothing():
+    owner = library()
+    add(owner, "fit", train)
+    assert owner.fit is train
+    with pytest.raises(RuntimeError, match=r"train is to be added and is there already.*version\?"):
+        add(owner, "train", None)
+    assert owner.train is train
+
+
+def test_nothing_is_put_into_paddleclas_past_these_two():
+    """An assignment to an attribute of a foreign module or class would not be noticed."""
+    foreign = {"ppcls", "paddle", "engine_module", "config_module", "optimizer", "preprocess", "lr"}
+    for path in sorted(LAUNCHER.glob("*.py")):
+        if path.name == "replacing.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            called = isinstance(node, ast.Call) and getattr(node.func, "id", "") == "setattr"
+            assert not called, f"{path.name}, line {node.lineno}: setattr"
+            targets = node.targets if isinstance(node, ast.Assign) else []
+            for target in targets:
+                while isinstance(target, ast.Attribute):
+                    target = target.value
+                    name = getattr(target, "id", None)
+                    assert name not in foreign, f"{path.name}, line {node.lineno}: {name}"

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.runs import run_command
 
 from mnist_rknn import recipe_file
-from mnist_rknn.conversion import inference, rknn_file
+from mnist_rknn.conversion import rknn_file, rknn_simulator
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import golden, metrics
 
@@ -46,11 +46,11 @@ def pack(tiny_run, simulator, tmp_path_factory) -> Path:
 def simulator(tiny_run, tmp_path_factory):
     """The model in the simulator; a function from pictures to INT8 logits."""
     log = tmp_path_factory.mktemp("simulator") / "log"
-    rknn = inference.build(
+    rknn = rknn_simulator.build(
         recipe_file.load("smoke"), tiny_run / "smoke.slim.onnx", tiny_run / "calibration.txt", log
     )
     output = rknn_file.read(tiny_run / "smoke.rknn").output
-    yield lambda images: golden.to_int8(inference.run_simulator(rknn, images), output)
+    yield lambda images: golden.to_int8(rknn_simulator.run_simulator(rknn, images), output)
     rknn.release()
 
 
@@ -151,11 +151,11 @@ def test_two_mistakes_at_once_are_both_named(pack, simulator, tmp_path):
 def test_another_model_and_another_runtime_are_named(pack, simulator, tiny_run, tmp_path):
     listed = tmp_path / "short.txt"
     listed.write_text("".join((tiny_run / "calibration.txt").read_text().splitlines(True)[:1]))
-    rknn = inference.build(
+    rknn = rknn_simulator.build(
         recipe_file.load("smoke"), tiny_run / "smoke.slim.onnx", listed, tmp_path / "log"
     )
     with np.load(tiny_run / "golden.npz") as arrays:
-        logits = inference.run_simulator(rknn, arrays["images"])
+        logits = rknn_simulator.run_simulator(rknn, arrays["images"])
     rknn.release()
     output = golden.read_pack(pack)["output"]
     other = np.clip(np.rint(logits / output["scale"]) + output["zero_point"], -128, 127)

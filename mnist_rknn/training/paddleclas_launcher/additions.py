@@ -10,6 +10,7 @@ from paddle import nn
 from paddle.optimizer import Optimizer, lr
 
 from .. import networks, optimizers
+from . import replacing
 from .onednn import compile_convolutions
 from .progressive_resizing import ProgressiveResizing
 from .recording import record_progress
@@ -54,7 +55,7 @@ def register_networks() -> None:
         return lambda **settings: compile_convolutions(network(**settings))
 
     for name, network in classes_of(networks, nn.Layer).items():
-        setattr(ppcls.arch, name, builder(network))
+        replacing.add(ppcls.arch, name, builder(network))
 
 
 def register_optimizers() -> None:
@@ -76,7 +77,7 @@ def register_optimizers() -> None:
         return with_settings
 
     for name, kind in classes_of(optimizers, Optimizer).items():
-        setattr(optimizer, name, builder(kind))
+        replacing.add(optimizer, name, builder(kind))
 
 
 def allow_part_of_an_epoch_to_warm_up() -> None:

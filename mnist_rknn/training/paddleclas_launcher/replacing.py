@@ -1,4 +1,4 @@
-"""Replacing a part of PaddleClas or Paddle, which must not fail in silence."""
+"""Replacing a part of PaddleClas or Paddle, or adding one: neither may fail in silence."""
 
 import inspect
 from collections.abc import Callable, Sequence
@@ -32,3 +32,18 @@ def replace(owner: Any, name: str, make: Callable[[Any], Any], takes: Sequence[s
     if inspect.isfunction(made):
         made.__signature__ = signature  # type: ignore[attr-defined]  # it may be replaced again
     setattr(owner, name, made)
+
+
+def add(owner: Any, name: str, value: Any) -> None:
+    """Put `value` where a library looks things up by name and has none of this name.
+
+    Args:
+        owner: a module or a class.
+
+    Raises:
+        RuntimeError: it has one, which would be hidden: this is another version.
+    """
+    if hasattr(owner, name):
+        place = f"{getattr(owner, '__name__', owner)}.{name}"
+        raise RuntimeError(f"{place} is to be added and is there already: another version?")
+    setattr(owner, name, value)

@@ -10,7 +10,7 @@ import numpy as np
 import paddle
 import yaml
 
-from .replacing import replace
+from .replacing import add, replace
 
 
 def run(mode: str) -> None:
@@ -51,7 +51,7 @@ def adapt_to_paddle3(engine_module) -> None:
     """
     import ppcls.data
 
-    ppcls.data.ClsDataset = ppcls.data.ImageNetDataset
+    add(ppcls.data, "ClsDataset", ppcls.data.ImageNetDataset)
 
     def with_dimension(accuracy: Callable) -> Callable:
         return lambda *args, **kwargs: accuracy(*args, **kwargs).reshape([1])
