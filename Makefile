@@ -26,7 +26,7 @@ MOVED  := $(shell grep -sqF -e "!$(CURDIR)/$(VENV)/" -e " $(CURDIR)/$(VENV)/" $(
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup check rknn smoke evaluate report quantstudy costs deploy board test lint lab list \
+.PHONY: help setup check rknn try smoke evaluate report quantstudy costs deploy board test test-all lint lab list \
         benchmark aistudio figures lock clean moved $(STEPS)
 
 help:
@@ -43,7 +43,8 @@ help:
 	@echo "make lab         open the notebooks in JupyterLab"
 	@echo "make aistudio    output/aistudio.zip: one notebook for Run All on Baidu AI Studio"
 	@echo "make list        the steps and what is up to date"
-	@echo "make test        set up and run the tests"
+	@echo "make try         what SET changes, beside the finished run, which stays as it is"
+	@echo "make test        set up and run the tests  (test-all: the slow ones whole)"
 	@echo "make lint        style, complexity, layers, types, figures in the texts"
 	@echo "make benchmark   time and memory of every step"
 	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
@@ -80,6 +81,10 @@ check: $(COMMAND)
 
 rknn: $(COMMAND)
 	@$(RUN)
+
+# Changed settings in a folder of their own: make try SET="rknn.quantized_algorithm=mmse"
+try: $(COMMAND)
+	@$(RUN) --try
 
 smoke:
 	@$(MAKE) --no-print-directory rknn RECIPE=smoke
@@ -127,6 +132,10 @@ lab: $(COMMAND)
 # --- development ----------------------------------------------------------------------
 
 test: $(COMMAND)
+	$(PY) -m pytest --numprocesses 2 --dist worksteal -m "not slow"
+
+# Those that `test` leaves out too: whole variants of what it samples.
+test-all: $(COMMAND)
 	$(PY) -m pytest --numprocesses 2 --dist worksteal
 
 lint: $(COMMAND)

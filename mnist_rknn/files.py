@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from .errors import PipelineError
 
 PROJECT = Path(__file__).resolve().parents[1]
+OUTPUT = Path(os.environ.get("MNIST_RKNN_OUTPUT") or PROJECT / "output")  # of all runs
 PATIENCE = 1800  # seconds to wait for another run that fetches or unpacks what both need
 LOCK_HOLDERS = "MNIST_RKNN_LOCK_HOLDERS"  # "pid:file" a line: who locked what for its children
 

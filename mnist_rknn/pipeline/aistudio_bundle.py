@@ -12,7 +12,7 @@ from nbformat import NotebookNode
 
 from ..data import archives
 from ..errors import PipelineError
-from ..files import PROJECT, relative
+from ..files import OUTPUT, PROJECT, relative
 from . import steps
 
 TEMPLATE = Path(__file__).with_name("main.template.ipynb")
@@ -35,7 +35,7 @@ LINK = re.compile(r"\]\((\d\d_\w+\.ipynb)\)")
 
 def build(path: Path | None = None) -> Path:
     """Write the zip file, by default `output/aistudio.zip`, and return its path."""
-    path = path or steps.OUTPUT / "aistudio.zip"
+    path = path or OUTPUT / "aistudio.zip"
     archives.pack(members(), path)
     return path
 

@@ -20,14 +20,14 @@ from tqdm import tqdm
 from .. import recipe_file
 from ..capture import output_to
 from ..errors import PipelineError
-from ..files import PROJECT, FolderLock, relative, write_json
+from ..files import OUTPUT, PROJECT, FolderLock, relative, write_json
 from ..recipe import Recipe
 from ..training import progress
 from ..training.architectures import require_known
 from . import tries
 from .graph import Graph, needed
 from .runs import RECIPE, STARTED, MadeWith, made_with, write_recipe
-from .steps import NOTEBOOKS, OUTPUT, STEPS, Step, select
+from .steps import NOTEBOOKS, STEPS, Step, select
 
 FAILURE = "failure.json"  # in a run's folder, after a step has failed
 KERNEL = "python3"  # ipykernel's own, of the environment that runs this

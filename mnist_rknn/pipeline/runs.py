@@ -13,12 +13,12 @@ import yaml
 
 from .. import recipe_file
 from ..errors import PipelineError
-from ..files import PROJECT, FolderLock, read_json, relative, write_text
+from ..files import OUTPUT, PROJECT, FolderLock, read_json, relative, write_text
 from ..recipe import Recipe
 from ..training.architectures import require_known
 from . import graph, tries
 from .environment import installed_version
-from .steps import NOTEBOOKS, OUTPUT, PACKAGE, find
+from .steps import NOTEBOOKS, PACKAGE, find
 
 RECIPE = "recipe.yaml"
 MANIFEST = "manifest.json"

@@ -10,7 +10,6 @@ from ..files import PROJECT
 
 PACKAGE = PROJECT / "mnist_rknn"
 NOTEBOOKS = PROJECT / "notebooks"
-OUTPUT = PROJECT / "output"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ import yaml
 from .. import fonts
 from ..capture import output_to
 from ..errors import PipelineError
-from ..files import PROJECT, relative, write_json
+from ..files import OUTPUT, PROJECT, relative, write_json
 from ..recipe import Recipe
 from . import progress
 from .paddleclas_launcher.launcher import ENGINE_VARIABLE, PROCESSES_VARIABLE
@@ -31,7 +31,7 @@ from .paddleclas_launcher.launcher import ENGINE_VARIABLE, PROCESSES_VARIABLE
 T = TypeVar("T")
 
 LAUNCHER = Path(__file__).resolve().parent / "paddleclas_launcher"
-CACHE = PROJECT / "output" / ".paddlex"  # PaddleX would write into the user's home
+CACHE = OUTPUT / ".paddlex"  # PaddleX would write into the user's home
 STATE = ".unfinished.json"  # what a training in progress depends on
 CHECKOUT_VARIABLE = "PADDLE_PDX_PADDLECLAS_PATH"
 

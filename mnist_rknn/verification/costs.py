@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import recipe_file
-from ..files import write_json
+from ..files import OUTPUT, write_json
 from ..pipeline import runner, runs, steps
 from . import manifest
 
@@ -28,7 +28,7 @@ def study(pictures: int, output: Path | None = None) -> list[dict[str, Any]]:
     Returns:
         What `costs.json` holds, which the report draws.
     """
-    folder = output or steps.OUTPUT / "costs"
+    folder = output or OUTPUT / "costs"
     found = []
     for name, changes in REFERENCES.items():
         cost = measure(name, changes, pictures, folder)

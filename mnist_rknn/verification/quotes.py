@@ -18,7 +18,7 @@ from cogapp.cogapp import CogError
 
 from .. import recipe_file
 from ..errors import PipelineError
-from ..files import PROJECT, relative, write_text
+from ..files import OUTPUT, PROJECT, relative, write_text
 from . import figures
 from .figures import Entry, Share
 
@@ -63,7 +63,7 @@ def update(runs: Path | None = None) -> list[str]:
     Returns:
         What was done, a line each.
     """
-    runs = runs or PROJECT / "output"
+    runs = runs or OUTPUT
     entries, lines = figures.take(runs, figures.read())
     figures.write(entries)
     _entries.cache_clear()

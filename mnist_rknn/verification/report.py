@@ -22,8 +22,7 @@ from .. import plots, recipe_file
 from ..conversion import calibration, rknn_file
 from ..data import dataset
 from ..errors import Fault, PipelineError
-from ..files import read_json, relative, write_text
-from ..pipeline import steps
+from ..files import OUTPUT, read_json, relative, write_text
 from ..pipeline.runner import FAILURE
 from ..recipe import Recipe
 from ..records import (
@@ -107,7 +106,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "on_mnist": recipe.dataset.kind == "mnist",
             "cost_plot": _cost_plot(recipe, verify, layers),
             "board": manifest.board_figures(folder, recipe.name),
-            "costs": _plain(steps.OUTPUT / "costs" / "costs.json"),
+            "costs": _plain(OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
             "manifest": _read(Manifest, folder),
             "recipe": yaml.safe_dump(recipe_file.dump(recipe), sort_keys=False, allow_unicode=True),
@@ -251,7 +250,7 @@ def _cost_plot(
     recipe: Recipe, verify: Verification | None, layers: Compilation | None
 ) -> Markup | None:
     """The model among the reference networks of `make costs`, if those were made."""
-    costs = _plain(steps.OUTPUT / "costs" / "costs.json")
+    costs = _plain(OUTPUT / "costs" / "costs.json")
     if not costs or not verify or not layers or recipe.dataset.kind != "mnist":
         return None  # accuracies on another data set stand beside nothing
     own = {

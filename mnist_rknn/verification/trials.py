@@ -12,7 +12,7 @@ import numpy as np
 from .. import recipe_file
 from ..conversion import inference
 from ..data import dataset, drawing, sources
-from ..files import write_json
+from ..files import OUTPUT, write_json
 from ..pipeline import runner, runs, steps
 from ..recipe import Recipe
 from ..records import Compilation
@@ -40,7 +40,7 @@ def run(
     Returns:
         By trial what of `COLUMNS` could be measured, which is also in `choices.json`.
     """
-    folder = output or steps.OUTPUT / "choices"
+    folder = output or OUTPUT / "choices"
     rows = {}
     for trial in ["", *trials]:
         changes = [change.strip() for change in trial.split(";") if change.strip()]

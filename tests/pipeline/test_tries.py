@@ -4,21 +4,11 @@ import os
 import shutil
 
 import pytest
-from support.runs import TINY, command_json, last_line, run_command, settings
+from support.runs import TINY, command_json, everything, last_line, run_command, settings
 
 from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
-from mnist_rknn.files import sha256
 from mnist_rknn.pipeline import graph, runs, steps, tries
-
-
-def everything(folder) -> dict[str, str]:
-    """Hashes of all files of a run but its tries."""
-    return {
-        str(path.relative_to(folder)): sha256(path)
-        for path in sorted(folder.rglob("*"))
-        if path.is_file() and tries.FOLDER not in path.relative_to(folder).parts
-    }
 
 
 @pytest.mark.parametrize(

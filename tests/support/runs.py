@@ -10,6 +10,9 @@ from typing import Any
 
 import psutil
 
+from mnist_rknn.files import sha256
+from mnist_rknn.pipeline import tries
+
 PROJECT = Path(__file__).resolve().parents[2]
 
 # The smoke recipe, smaller still: every stage is real, and the whole takes about a minute.
@@ -80,3 +83,13 @@ def settings(overrides: tuple[str, ...]) -> list[str]:
 def last_line(result: subprocess.CompletedProcess) -> str:
     """The last line a failed command wrote, which is the one the user reads."""
     return result.stderr.strip().splitlines()[-1]
+
+
+def everything(folder: Path) -> dict[str, str]:
+    """Hashes of all files of a run but its tries, its locks and its executed notebooks."""
+    left_out = {tries.FOLDER, ".lock"}
+    return {
+        str(path.relative_to(folder)): sha256(path)
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not left_out & set(path.relative_to(folder).parts)
+    }
