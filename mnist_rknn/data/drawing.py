@@ -242,7 +242,7 @@ def write(folder: Path, recipe: Recipe, source: Source, indices: dict[str, np.nd
                 bar.update(len(chunk))
                 rows += [_row(picture, digest, source) for picture, digest in made]
         with opened(partial / TABLE, "w") as table:
-            writer = csv.DictWriter(table, COLUMNS)
+            writer = csv.DictWriter(table, COLUMNS, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
         _write_lists(partial, source.labels)
