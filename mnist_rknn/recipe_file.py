@@ -169,3 +169,13 @@ def _section_fields(location: tuple) -> list[str]:
 def dump(recipe: Recipe) -> dict[str, Any]:
     """The recipe as plain data, as it goes into the manifest."""
     return recipe.model_dump(mode="json")
+
+
+def flat(value: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested dictionaries as one, with keys such as "train.epochs"."""
+    if not isinstance(value, dict) or not value:
+        return {prefix: value}
+    found: dict[str, Any] = {}
+    for key, inner in value.items():
+        found |= flat(inner, f"{prefix}.{key}" if prefix else key)
+    return found

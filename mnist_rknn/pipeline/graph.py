@@ -171,7 +171,7 @@ def change(old: MadeFrom, new: MadeFrom) -> str | None:
     if old.python != new.python:
         return f"Python ({old.python}, now {new.python})"
     parts = {
-        "settings": (_flat(old.settings), _flat(new.settings)),
+        "settings": (recipe_file.flat(old.settings), recipe_file.flat(new.settings)),
         "code": (_codes(old), _codes(new)),
         "packages": (old.packages, new.packages),
         "inputs": (old.inputs, new.inputs),
@@ -185,16 +185,6 @@ def change(old: MadeFrom, new: MadeFrom) -> str | None:
 
 def _codes(made: MadeFrom) -> dict[str, str]:
     return {name: code.code for name, code in made.modules.items()}
-
-
-def _flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings as one dictionary, with keys such as "train.epochs"."""
-    if not isinstance(value, dict) or not value:
-        return {prefix: value}
-    flat: dict[str, Any] = {}
-    for key, inner in value.items():
-        flat |= _flat(inner, f"{prefix}.{key}" if prefix else key)
-    return flat
 
 
 # --- records --------------------------------------------------------------------------

@@ -12,6 +12,29 @@ PACKAGE = PROJECT / "mnist_rknn"
 NOTEBOOKS = PROJECT / "notebooks"
 
 
+# What drawing pictures takes, from a source to the file.
+DRAWING = (
+    "data/archives.py",
+    "data/dataset.py",
+    "data/drawing.py",
+    "data/idx.py",
+    "data/layouts.py",
+    "data/mnist.py",
+    "data/pictures.py",
+    "data/sources.py",
+    "redraw/camera.py",
+    "redraw/config.py",
+    "redraw/fields.py",
+    "redraw/glyph.py",
+    "redraw/ink.py",
+    "redraw/paper.py",
+    "redraw/picture.py",
+    "redraw/prints.py",
+    "redraw/skeletons.py",
+    "redraw/worlds.py",
+)
+
+
 @dataclass(frozen=True)
 class Step:
     """One notebook. Paths are relative to the run's folder; {name} is the recipe's name."""
@@ -51,26 +74,7 @@ STEPS = (
         "01_data",
         "fetch, verify and split the pictures",
         settings=("seed", "dataset", "image"),
-        modules=(
-            "data/archives.py",
-            "data/dataset.py",
-            "data/drawing.py",
-            "data/idx.py",
-            "data/layouts.py",
-            "data/mnist.py",
-            "data/pictures.py",
-            "data/sources.py",
-            "redraw/camera.py",
-            "redraw/config.py",
-            "redraw/fields.py",
-            "redraw/glyph.py",
-            "redraw/ink.py",
-            "redraw/paper.py",
-            "redraw/picture.py",
-            "redraw/prints.py",
-            "redraw/skeletons.py",
-            "redraw/worlds.py",
-        ),
+        modules=DRAWING,
         inputs=(),
         outputs=(
             "dataset/pictures.csv",
@@ -225,27 +229,7 @@ STEPS = (
         "07_camera",
         "see why plain MNIST fails in front of a camera",
         settings=("seed", "dataset", "image", "model", "train"),
-        modules=(
-            "conversion/inference.py",
-            "data/archives.py",
-            "data/dataset.py",
-            "data/drawing.py",
-            "data/idx.py",
-            "data/layouts.py",
-            "data/mnist.py",
-            "data/pictures.py",
-            "data/sources.py",
-            "redraw/camera.py",
-            "redraw/config.py",
-            "redraw/fields.py",
-            "redraw/glyph.py",
-            "redraw/ink.py",
-            "redraw/paper.py",
-            "redraw/picture.py",
-            "redraw/prints.py",
-            "redraw/skeletons.py",
-            "redraw/worlds.py",
-        ),
+        modules=tuple(sorted((*DRAWING, "conversion/inference.py"))),
         inputs=(
             "dataset/pictures.csv",
             "dataset/label.txt",

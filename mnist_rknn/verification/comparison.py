@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from .. import recipe_file
 from ..records import Compilation, Manifest
-from .manifest import flat
 
 Change = dict[str, Any]  # {"first": ..., "second": ...}
 
@@ -37,7 +37,7 @@ def _read(run: Path) -> dict[str, dict[str, Any]]:
         for case, share in cases.items():
             sets.setdefault(f"hard cases, {case}", {})[stage] = share
     return {
-        "recipe": flat(manifest.recipe),
+        "recipe": recipe_file.flat(manifest.recipe),
         "packages": manifest.packages,
         "accuracy": {
             f"{name}, {stage}": share

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter
 from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, read_json, write_json
+from ..recipe import REFUSED
 
 FILE = PROJECT / "docs" / "figures.json"
 CODE = ("mnist_rknn", "notebooks", "configs", "requirements.txt")
@@ -222,19 +223,11 @@ def _changes(recipe: dict[str, Any]) -> list[str]:
     """Keys of a run's recipe with other values than the file in `configs/` has today."""
     if recipe["name"] not in recipe_file.names():
         return []
-    wanted = dict(_flat(recipe_file.dump(recipe_file.load(recipe["name"]))))
-    given = dict(_flat(recipe))
-    return sorted(
-        key for key in given if key not in ("seed", "description") and given[key] != wanted.get(key)
-    )
-
-
-def _flat(value: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, dict) and value:
-        for key, part in value.items():
-            yield from _flat(part, f"{prefix}.{key}" if prefix else key)
-    else:
-        yield prefix, value
+    wanted = recipe_file.flat(recipe_file.dump(recipe_file.load(recipe["name"])))
+    given = recipe_file.flat(recipe)
+    # What left no choice and was a key once says nothing.
+    apart = {"seed", "description", *(f"rknn.{key}" for key in REFUSED)}
+    return sorted(key for key in given if key not in apart and given[key] != wanted.get(key))
 
 
 def _machine(folder: Path) -> str:

@@ -63,16 +63,6 @@ def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
     return [folder / name for name in names]
 
 
-def flat(value: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested dictionaries as one, with keys such as "train.epochs"."""
-    if not isinstance(value, dict) or not value:
-        return {prefix: value}
-    found: dict[str, Any] = {}
-    for key, inner in value.items():
-        found |= flat(inner, f"{prefix}.{key}" if prefix else key)
-    return found
-
-
 def made_with(folder: Path) -> dict[str, dict[str, Any]]:
     """Parts of the recipe that each finished step of a run was made with, by step."""
     records = {step.name: graph.read_record(step, folder) for step in steps.select("all")}
@@ -85,10 +75,10 @@ def differences(made: dict[str, dict[str, Any]], recipe: Recipe) -> list[str]:
     Args:
         made: by step, the parts of the recipe it was made with, by "section" or "section.key".
     """
-    wanted = flat(recipe_file.dump(recipe))
+    wanted = recipe_file.flat(recipe_file.dump(recipe))
     found = []
     for step, settings in made.items():
-        was = flat(settings) if settings else {}  # 00_environment depends on none
+        was = recipe_file.flat(settings) if settings else {}  # 00_environment depends on none
         now = {
             key: value
             for key, value in wanted.items()
