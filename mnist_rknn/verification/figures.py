@@ -14,12 +14,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, read_json, write_json
-from ..recipe import REFUSED
+from ..recipe import REFUSED, Recipe
 
 FILE = PROJECT / "docs" / "figures.json"
 CODE = ("mnist_rknn", "notebooks", "configs", "requirements.txt")
@@ -223,10 +223,15 @@ def _changes(recipe: dict[str, Any]) -> list[str]:
     """Keys of a run's recipe with other values than the file in `configs/` has today."""
     if recipe["name"] not in recipe_file.names():
         return []
+    # As today's code reads it: what left no choice was a key once, and defaults were left out.
+    rknn = {key: value for key, value in recipe["rknn"].items() if key not in REFUSED}
+    try:
+        read = Recipe.model_validate({**recipe, "rknn": rknn})
+    except ValidationError as error:
+        return sorted({".".join(map(str, problem["loc"])) for problem in error.errors()})
     wanted = recipe_file.flat(recipe_file.dump(recipe_file.load(recipe["name"])))
-    given = recipe_file.flat(recipe)
-    # What left no choice and was a key once says nothing.
-    apart = {"seed", "description", *(f"rknn.{key}" for key in REFUSED)}
+    given = recipe_file.flat(recipe_file.dump(read))
+    apart = ("seed", "description")
     return sorted(key for key in given if key not in apart and given[key] != wanted.get(key))
 
 
