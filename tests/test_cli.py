@@ -15,12 +15,12 @@ import pytest
 from support.runs import COMMAND, PROJECT, TINY, last_line, run_command, run_script, settings
 
 import mnist_rknn
-from mnist_rknn import cli, recipe, recipe_file
+from mnist_rknn import cli, command, recipe_file
 from mnist_rknn.errors import PipelineError
-from mnist_rknn.pipeline import environment, steps
+from mnist_rknn.pipeline import environment, graph, steps
 from mnist_rknn.pipeline.environment import Check
 
-INSTALLED = Path(sys.executable).with_name(cli.NAME)
+INSTALLED = Path(sys.executable).with_name(command.NAME)
 HEAVY = {"numpy", "pandas", "matplotlib", "cv2", "onnx", "paddle", "rknn", "papermill"}
 
 
@@ -58,9 +58,9 @@ def test_help_names_every_command_the_statuses_and_the_completion(arguments, cap
     assert cli.main(arguments) == 0
     said = capsys.readouterr().out
     assert all(re.search(rf"^  {name} ", said, re.MULTILINE) for name in cli.cli.commands)
-    for status, meaning in cli.EXIT_STATUS.items():
+    for status, meaning in command.EXIT_STATUS.items():
         assert re.search(rf"^  {status} +{re.escape(meaning)}", said, re.MULTILINE)
-    assert cli.COMPLETION in said
+    assert command.COMPLETION in said
 
 
 @pytest.mark.parametrize("arguments", [("--help",), ("list", "--help"), ("--version",)])
@@ -108,7 +108,7 @@ def test_version_is_the_one_that_is_installed(capsys):
     ],
 )
 def test_wrong_command_line_is_one_line_and_status_2(arguments, message, capsys):
-    assert cli.main(arguments) == cli.WRONG
+    assert cli.main(arguments) == command.WRONG
     said = capsys.readouterr()
     assert not said.out and said.err.count("\n") == 1
     assert said.err.startswith("error: ") and message in said.err and "--help`" in said.err
@@ -129,33 +129,33 @@ def test_wrong_command_line_is_one_line_and_status_2(arguments, message, capsys)
 def test_what_cannot_be_done_is_one_line_and_status_1(arguments, message, tmp_path, capsys):
     if arguments[0] in ("run", "list"):
         arguments = [*arguments, "--output", str(tmp_path)]
-    assert cli.main(arguments) == cli.NO
+    assert cli.main(arguments) == command.NO
     said = capsys.readouterr()
     assert not said.out and said.err.count("\n") == 1
     assert said.err.startswith("error: ") and message in said.err
 
 
 @pytest.mark.parametrize(
-    ("command", "remark"),
+    ("name", "remark"),
     [
         ("list", "run again to go on"),
         ("quantstudy", "finished cells are kept, run again to go on"),
         ("board", "nothing half-written is left, run again"),
     ],
 )
-def test_ctrl_c_says_what_is_left_and_ends_with_130(command, remark, tmp_path, monkeypatch, capsys):
+def test_ctrl_c_says_what_is_left_and_ends_with_130(name, remark, tiny_run, monkeypatch, capsys):
     from mnist_rknn.deployment import board
     from mnist_rknn.verification import quantstudy
 
     def interrupted(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(steps, "stale_reason", interrupted)
+    monkeypatch.setattr(graph.Graph, "stale_reason", interrupted)
     monkeypatch.setattr(quantstudy, "run", interrupted)
     monkeypatch.setattr(board, "measure", interrupted)
-    host = ["10.1.1.144"] if command == "board" else []
-    arguments = [command, *host, "--recipe", "smoke", "--output", str(tmp_path)]
-    assert cli.main(arguments) == cli.INTERRUPTED
+    host = ["10.1.1.144"] if name == "board" else []
+    of_run = of(tiny_run) if name == "list" else ["--run", str(tiny_run)]
+    assert cli.main([name, *host, *of_run]) == command.INTERRUPTED
     assert capsys.readouterr().err.strip() == f"error: interrupted; {remark}"
 
 
@@ -197,11 +197,13 @@ def test_installed_command_works_in_any_folder_and_is_the_module(tmp_path):
 
 @pytest.mark.skipif(not INSTALLED.exists(), reason="this Python has no mnist-rknn: make setup")
 def test_command_of_a_copied_folder_does_not_work_in_the_old_one(tmp_path):
-    copied = tmp_path / "copy" / ".venv" / "bin" / cli.NAME
+    copied = tmp_path / "copy" / ".venv" / "bin" / command.NAME
     copied.parent.mkdir(parents=True)
     shutil.copy(INSTALLED, copied)
     result = subprocess.run([str(copied), "list"], capture_output=True, text=True, check=False)
-    assert result.returncode == cli.NO and "moved since: run `make setup` in" in last_line(result)
+    assert result.returncode == command.NO and "moved since: run `make setup` in" in last_line(
+        result
+    )
     assert str(tmp_path / "copy") in last_line(result)
 
 
@@ -349,13 +351,13 @@ def test_conversion_and_study_print_only_json_to_stdout(finished, tmp_path):
     assert Path(made["rknn"]).is_file() and made["problems"] == []
     assert made["estimate"]["cycles"] > 0
     study = answer(
-        "quantstudy", *of(finished), "--sizes", "20", "--seeds", "1", "--pictures", "40",
+        "quantstudy", "--run", finished, "--sizes", "20", "--seeds", "1", "--pictures", "40",
     )  # fmt: skip
     assert study["winner"]["images"] == 20 and study["written"] is None
 
 
 def test_import_and_practice_set_answer_in_json(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(recipe, "CONFIGS", tmp_path / "configs")
+    monkeypatch.setattr(recipe_file, "CONFIGS", tmp_path / "configs")
     made = answer("practice-set", "--into", tmp_path / "shapes", "--each", "20")
     assert made["pictures"] == 20 * made["classes"]
     assert cli.main(["import", made["folder"], "--into", "mine", "--json"]) == 0
@@ -363,7 +365,7 @@ def test_import_and_practice_set_answer_in_json(tmp_path, monkeypatch, capsys):
     assert found["kind"] == "labelme" and found["problems"] == []
     assert (tmp_path / "configs" / "mine.yaml").is_file()
     (tmp_path / "shapes" / "images" / "star 000.jpg").write_bytes(b"no picture")
-    assert cli.main(["import", made["folder"], "--into", "other", "--json"]) == cli.NO
+    assert cli.main(["import", made["folder"], "--into", "other", "--json"]) == command.NO
     said = capsys.readouterr()
     assert json.loads(said.out)["problems"] and said.err.startswith("error: no recipe is written")
 
@@ -371,7 +373,7 @@ def test_import_and_practice_set_answer_in_json(tmp_path, monkeypatch, capsys):
 def test_check_answers_in_json_and_with_its_status(monkeypatch, capsys):
     checks = [Check("platform", "OK", "Linux"), Check("disk", "FAIL", "full", "free some")]
     monkeypatch.setattr(environment, "check_all", lambda: iter(checks))
-    assert cli.main(["check", "--json"]) == cli.NO
+    assert cli.main(["check", "--json"]) == command.NO
     said = capsys.readouterr()
     assert json.loads(said.out) == {"ready": False, "checks": [c._asdict() for c in checks]}
     assert "1 failed: disk" in said.err
@@ -389,5 +391,5 @@ def test_costs_and_board_answer_in_json(finished, monkeypatch, capsys):
     monkeypatch.setattr(board, "text", lambda *_: "")
     assert cli.main(["costs", "--json", "--output", str(finished / "costs")]) == 0
     assert len(json.loads(capsys.readouterr().out)) == len(costs.REFERENCES)
-    assert cli.main(["board", "10.1.1.144", "--json", *of(finished)]) == cli.NO
+    assert cli.main(["board", "10.1.1.144", "--json", *of(finished)]) == command.NO
     assert json.loads(capsys.readouterr().out) == content

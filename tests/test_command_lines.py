@@ -17,7 +17,7 @@ import click
 import pytest
 from support.runs import COMMAND, PROJECT, run_script
 
-from mnist_rknn import cli
+from mnist_rknn import cli, command
 
 FEWEST = 60  # lines that were found when this was written were more
 MAKEFILE = (PROJECT / "Makefile").read_text(encoding="utf-8")
@@ -63,7 +63,7 @@ def of_source(place: str, text: str) -> Iterator[tuple[str, str]]:
     """Command lines in inline code of messages, and those that are a line of a help."""
     for code in re.findall(r"`([^`\n\"]+)`", text):
         yield from of_line(place, code)
-    lines = re.compile(rf"^ *(?:{cli.NAME}|python scripts)[ /](?:.*\\\n)*.*$", re.MULTILINE)
+    lines = re.compile(rf"^ *(?:{command.NAME}|python scripts)[ /](?:.*\\\n)*.*$", re.MULTILINE)
     for line in lines.findall(text):
         yield from of_lines(place, line)
 
@@ -86,12 +86,12 @@ def check(line: str) -> None:
     words = shlex.split(line, comments=True)
     words[0] = words[0].removeprefix(".venv/bin/")
     if words[:3] == ["python", "-m", "mnist_rknn"]:
-        words[:3] = [cli.NAME]
+        words[:3] = [command.NAME]
     if words[0] == "python":
         del words[0]
     if words[0] == "make":
         check_make(words[1:])
-    elif words[0] == cli.NAME:
+    elif words[0] == command.NAME:
         check_command(cli.cli, words[0], words[1:])
     else:
         check_script(PROJECT / words[0], words[1:])

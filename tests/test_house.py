@@ -61,7 +61,7 @@ def test_what_runs_before_the_set_up_needs_the_standard_library_only(module):
 
 def test_reading_a_recipe_does_not_load_the_drawing_engine():
     code = (
-        "import sys; from mnist_rknn import recipe; recipe_file.load('mnist')\n"
+        "import sys; from mnist_rknn import recipe_file; recipe_file.load('mnist')\n"
         "print(sorted({'numpy', 'cv2', 'paddle', 'matplotlib'} & set(sys.modules)))"
     )
     result = subprocess.run(

@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,9 @@ def run_steps(
             message has the notebook, the cell and the last error line.
     """
     parameters = {"recipe": str(folder / RECIPE), "output": str(folder), "overrides": []}
-    parameters |= _values(assignments)
+    own = _values(assignments)
+    for step in wanted if own else ():
+        _require_parameters(NOTEBOOKS / f"{step.name}.ipynb", own)
     require_known(recipe)
     write_recipe(folder, recipe, made_with)
     now, ran = Graph(recipe, folder), []
@@ -72,7 +74,7 @@ def run_steps(
             continue
         run_tries(step, folder)
         _say(f"{step.name}: {step.title} ({reason})")
-        _run_step(step, folder, parameters)
+        _run_step(step, folder, parameters | own if step in wanted else parameters)
         ran.append(step.name)
         now.look_again()
     return ran
@@ -151,12 +153,7 @@ def execute(
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
-    known = papermill.inspect_notebook(str(notebook))
-    for name in parameters:
-        if name not in known:
-            raise PipelineError(
-                f"{notebook.name} has no parameter {name!r}: it has {', '.join(known)}"
-            )
+    _require_parameters(notebook, parameters)
     shown = TrainingProgress(training or executed.parent)
     try:
         with (
@@ -201,6 +198,17 @@ def execute(
 def python_path() -> str:
     """PYTHONPATH with which a child process imports this very package, installed or not."""
     return os.pathsep.join(filter(None, (str(PROJECT), os.environ.get("PYTHONPATH"))))
+
+
+def _require_parameters(notebook: Path, names: Iterable[str]) -> None:
+    import papermill
+
+    known = papermill.inspect_notebook(str(notebook))
+    for name in names:
+        if name not in known:
+            raise PipelineError(
+                f"{notebook.name} has no parameter {name!r}: it has {', '.join(known)}"
+            )
 
 
 @contextlib.contextmanager

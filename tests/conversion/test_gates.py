@@ -101,8 +101,8 @@ def test_gates_let_through_what_is_right():
 def test_gates_stand_where_assertions_are_switched_off():
     code = (
         f"import sys; sys.path.insert(0, {str(PROJECT)!r})\n"
-        "from mnist_rknn import recipe; from mnist_rknn.training import engine\n"
-        "engine.require_accuracy(recipe.load('mnist', ['train.min_accuracy=0.5']), 0.1)"
+        "from mnist_rknn import recipe_file; from mnist_rknn.training import engine\n"
+        "engine.require_accuracy(recipe_file.load('mnist', ['train.min_accuracy=0.5']), 0.1)"
     )
     result = subprocess.run(
         [sys.executable, "-O", "-c", code], capture_output=True, text=True, check=False

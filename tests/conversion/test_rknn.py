@@ -253,6 +253,7 @@ def test_simulator_refuses_what_is_not_the_runs_own_model(tiny_run, tmp_path):
 def test_simulator_needs_the_golden_answers(tiny_run, tmp_path, change, expected):
     for name in ("smoke.slim.onnx", "calibration.txt", "golden.npz"):
         shutil.copy(tiny_run / name, tmp_path)
+    (tmp_path / "dataset").symlink_to(tiny_run / "dataset")
     change(tmp_path / "golden.npz")
     with pytest.raises(PipelineError, match=expected):
         rknn_simulator.build_of_run(recipe_file.load("smoke"), tmp_path, tmp_path / "log")

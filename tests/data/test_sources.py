@@ -1,6 +1,5 @@
 """A user's own pictures: what is handled, what is said about it, and what is refused."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -361,16 +360,14 @@ def test_long_list_is_read_without_opening_a_picture(tmp_path):
 
 
 def test_changed_pictures_make_the_data_step_stale(tmp_path):
-    from mnist_rknn.pipeline import steps
+    from mnist_rknn.pipeline import graph, steps
 
     wanted = own("folder", folder_set(tmp_path / "set", 12))
     step = steps.find("01_data")
-    before = steps.dependencies(step, wanted)
-    assert steps.dependencies(step, wanted) == before
+    before = graph.made_from(step, wanted, tmp_path)
+    assert graph.change(before, graph.made_from(step, wanted, tmp_path)) is None
     save(tmp_path / "set" / "circle" / "new.png", drawing(0, 999))
-    assert steps.dependencies(step, wanted) != before
-    assert json.loads(json.dumps(before)) == before
-    assert steps.dependencies(steps.find("02_train"), wanted)["data"] is None
+    assert graph.change(before, graph.made_from(step, wanted, tmp_path)) == "data"
 
 
 def test_mnist_is_split_as_ever(mnist_folder):

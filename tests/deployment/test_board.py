@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.runs import PROJECT, TINY, last_line, run_command, settings
+from support.runs import PROJECT, TINY, last_line, run_command
 
 from mnist_rknn import recipe_file
 from mnist_rknn.conversion import inference
@@ -137,8 +137,8 @@ def refusal(run: Path, module: FakeModule) -> str:
 def test_bundle_is_copied_run_and_measured(run, module):
     module.environment(f"export FAKE_SDK_ONNX={run}/smoke.slim.onnx")
     result = run_command(
-        "board", module.host, "--recipe", "smoke", "--output", str(run), "--ssh-config",
-        str(module.config), *settings(TINY),
+        "board", module.host, "--run", str(run), "--ssh-config",
+        str(module.config),
     )  # fmt: skip
     assert "runtime 2.3.2, driver 0.9.2" in result.stdout, result.stderr
     found = json.loads((run / "board.json").read_text())
@@ -196,9 +196,9 @@ def test_a_wrong_key_is_refused_without_asking_for_a_password(run, module, tmp_p
 def test_a_module_that_is_not_there(run, module):
     module.stop()
     assert "cannot be reached" in refusal(run, module)
-    result = run_command("board", "-oProxyCommand=x", "--recipe", "smoke", "--output", str(run))
+    result = run_command("board", "-oProxyCommand=x", "--run", str(run))
     assert result.returncode == 2  # no option of ours
-    result = run_command("board", "a b", "--recipe", "smoke", "--output", str(run))
+    result = run_command("board", "a b", "--run", str(run))
     assert result.returncode == 1 and "is no address" in last_line(result)
 
 

@@ -104,14 +104,12 @@ def test_a_model_that_is_not_verified_is_not_packed(finished):
 
 
 def test_no_run_no_bundle(tmp_path):
-    result = run_command("deploy", "--recipe", "smoke", "--output", str(tmp_path))
+    result = run_command("deploy", "--run", str(tmp_path))
     assert result.returncode == 1 and "manifest.json is missing" in last_line(result)
 
 
 def test_rockchips_own_demo_comes_with_its_answer(finished):
-    result = run_command(
-        "deploy", "--codegen", "--recipe", "smoke", "--output", str(finished), *settings(TINY)
-    )
+    result = run_command("deploy", "--codegen", "--run", str(finished))
     assert result.returncode == 0, result.stderr
     demo = finished / "deploy" / "codegen"
     assert (demo / "src" / "main.cc").is_file()

@@ -69,7 +69,7 @@ def test_main_notebook_has_one_configuration_cell_and_compiles(bundle):
         compile(cell.source, cell.id, "exec")
     words = "\n".join(cell.source for cell in notebook.cells)
     for step in steps.STEPS:
-        assert words.count(f'steps.Run("{step.name}"') == (0 if step.extra else 1)
+        assert words.count(f'runs.Run("{step.name}"') == (0 if step.extra else 1)
     assert "<!--" not in words
     text = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     assert len([part for part in text if re.search(r"^# ", part, re.MULTILINE)]) == 1

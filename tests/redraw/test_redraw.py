@@ -71,7 +71,7 @@ def test_written_data_set_is_the_same_with_one_process_and_with_several(
     )
     run = run.model_copy(update={"dataset": run.dataset.model_copy(update={"redraw": small})})
     for processes in (1, 2):
-        monkeypatch.setattr(dataset, "cores", lambda processes=processes: processes)
+        monkeypatch.setattr(drawing, "cores", lambda processes=processes: processes)
         drawing.write(tmp_path / str(processes), run, digits, indices)
     files = sorted(path.relative_to(tmp_path / "1") for path in (tmp_path / "1").rglob("*.*"))
     assert len(files) > 700
@@ -311,9 +311,7 @@ def album(tiny_run, tmp_path):
 
 
 def evaluate(tiny_run, folder):
-    return run_command(
-        "evaluate", str(folder), "--recipe", "smoke", "--output", str(tiny_run), *settings(TINY)
-    )
+    return run_command("evaluate", str(folder), "--run", str(tiny_run))
 
 
 def test_evaluate_reports_groups_with_intervals_and_pictures(tiny_run, album):

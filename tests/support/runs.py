@@ -10,8 +10,8 @@ from typing import Any
 
 import psutil
 
-from mnist_rknn.files import sha256
-from mnist_rknn.pipeline import tries
+from mnist_rknn.files import sha256, write_json
+from mnist_rknn.pipeline import graph, steps, tries
 
 PROJECT = Path(__file__).resolve().parents[2]
 
@@ -83,6 +83,18 @@ def settings(overrides: tuple[str, ...]) -> list[str]:
 def last_line(result: subprocess.CompletedProcess) -> str:
     """The last line a failed command wrote, which is the one the user reads."""
     return result.stderr.strip().splitlines()[-1]
+
+
+def sign(folder: Path) -> None:
+    """Make a run's records agree with its files: what was changed passes for what a step wrote."""
+    for step in steps.STEPS:
+        record = graph.read_record(step, folder)
+        if record is None:
+            continue
+        content = record.model_dump(mode="json", by_alias=True)
+        for part in (content["outputs"], content["made_from"]["inputs"]):
+            part.update({name: sha256(folder / name) for name in part})
+        write_json(graph.record_file(step, folder), content)
 
 
 def everything(folder: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from support.runs import run_command
 
 from mnist_rknn import recipe_file
-from mnist_rknn.conversion import rknn_file, rknn_simulator
+from mnist_rknn.conversion import calibration, rknn_file, rknn_simulator
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import golden, metrics
 
@@ -150,7 +150,7 @@ def test_two_mistakes_at_once_are_both_named(pack, simulator, tmp_path):
 
 def test_another_model_and_another_runtime_are_named(pack, simulator, tiny_run, tmp_path):
     listed = tmp_path / "short.txt"
-    listed.write_text("".join((tiny_run / "calibration.txt").read_text().splitlines(True)[:1]))
+    calibration.write_list(listed, calibration.read_list(tiny_run / "calibration.txt")[:1])
     rknn = rknn_simulator.build(
         recipe_file.load("smoke"), tiny_run / "smoke.slim.onnx", listed, tmp_path / "log"
     )

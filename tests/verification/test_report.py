@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import yaml
 from support.graphs import classifier
-from support.runs import PROJECT, TINY, last_line, run_command, settings
+from support.runs import PROJECT, TINY, last_line, run_command, settings, sign
 from support.stages import stage
 
 from mnist_rknn import recipe_file
@@ -113,15 +113,15 @@ def test_other_networks_stand_beside_the_model_and_untrained_ones_say_so(
     ]
     (tmp_path / "costs").mkdir()
     (tmp_path / "costs" / "costs.json").write_text(json.dumps(costs))
-    monkeypatch.setattr(report.steps, "OUTPUT", tmp_path)
+    monkeypatch.setattr(report, "OUTPUT", tmp_path)
     rows = re.findall(r"<tr><th>(?:un)?trained</th>.*?</tr>", page(tiny_run))
     assert "not measured" in rows[0] and "1,146,037" in rows[0] and "2.73" in rows[0]
     assert "97.12 %, trained on 9,000 views only" in rows[1]
 
 
 def test_report_of_nothing_is_one_line(tmp_path):
-    result = run_command("report", "--recipe", "smoke", "--output", str(tmp_path))
-    assert result.returncode == 1 and "holds no run" in last_line(result)
+    result = run_command("report", "--run", str(tmp_path))
+    assert result.returncode == 1 and "is no finished run" in last_line(result)
 
 
 def test_report_of_results_from_another_version_is_one_line(finished):
@@ -134,6 +134,7 @@ def test_report_of_results_from_another_version_is_one_line(finished):
 
 
 def fails_and_reports(folder: Path, steps: str, *overrides: str) -> str:
+    sign(folder)  # else the planted file would only be made anew
     result = run_command(
         "run", steps, "--recipe", "smoke", "--output", str(folder), "--force",
         *settings((*TINY, *overrides)),
