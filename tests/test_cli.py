@@ -289,8 +289,9 @@ def test_set_reaches_the_command_through_make_whatever_is_in_it():
         result = make(target, "RECIPE=smoke", f"SET=train.transforms=[{{A: 1}}] description={text}")
         shown = """description: {'a': "$HOME $(x) it's `(y)` b=c \\\\ * & ; #"} cannot work"""
         assert result.returncode and shown in result.stderr
-    changes = "dataset.redraw.strengths.place.heights=[[1, 0.3, 0.9]] train.transforms=[{Rand: {size: 4}}]"
-    result = make("list", "RECIPE=smoke", f"SET={changes} train.epochs=2")
+    heights = "dataset.redraw.strengths.place.heights=[[1, 0.3, 0.9]]"
+    changes = f"{heights} train.transforms=[{{Rand: {{size: 4}}}}] train.epochs=2"
+    result = make("list", "RECIPE=smoke", f"SET={changes}")
     assert result.returncode == 0 and "01_data" in result.stdout, result.stderr
 
 

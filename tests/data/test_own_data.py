@@ -52,7 +52,6 @@ def own_data_run(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
 def test_labelme_set_with_chinese_names_goes_through_all_steps(own_data_run):
     run = own_data_run / "own_data" / "run"
     names = list(shapes.NAMES.values())
@@ -66,7 +65,6 @@ def test_labelme_set_with_chinese_names_goes_through_all_steps(own_data_run):
     assert manifest["recipe"]["dataset"]["kind"] == "labelme"
 
 
-@pytest.mark.slow
 def test_notebook_shows_every_mistake_as_one_line(own_data_run):
     notebook = nbformat.read(own_data_run / "notebooks" / "09_own_data.ipynb", as_version=4)
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

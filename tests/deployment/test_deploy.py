@@ -105,7 +105,7 @@ def test_a_model_that_is_not_verified_is_not_packed(finished):
 
 def test_no_run_no_bundle(tmp_path):
     result = run_command("deploy", "--run", str(tmp_path))
-    assert result.returncode == 1 and "manifest.json is missing" in last_line(result)
+    assert result.returncode == 1 and "is no finished run" in last_line(result)
 
 
 def test_rockchips_own_demo_comes_with_its_answer(finished):

@@ -268,7 +268,6 @@ def test_the_command_that_imports_a_data_set_is_there():
 # --- the whole of it ------------------------------------------------------------------
 
 
-@pytest.mark.slow
 def test_run_all_leaves_what_single_notebooks_leave(bundle, mnist_folder, tmp_path):
     """In the layout of AI Studio, MNIST attached, the network cut where this machine allows it.
 

@@ -113,7 +113,6 @@ def test_every_step_has_its_notebook():
     assert {step.name for step in steps.STEPS} <= {path.stem for path in NOTEBOOKS}
 
 
-@pytest.mark.slow
 def test_second_run_of_a_seed_gives_the_same_numbers(tiny_run, tmp_path):
     again = tmp_path / "again"
     result = run_command(*arguments(again))
@@ -125,7 +124,6 @@ def test_second_run_of_a_seed_gives_the_same_numbers(tiny_run, tmp_path):
     assert np.array_equal(*golden)
 
 
-@pytest.mark.slow
 def test_choices_measures_trials_on_validation_digits_only(mnist_folder, tmp_path):
     small = tmp_path / "small.yaml"
     small.write_text(yaml.safe_dump(recipe_file.dump(recipe_file.load("smoke", TINY))))
@@ -174,7 +172,6 @@ def stable_outputs(step: str, folder) -> list:
     return [folder / name for name in names.get(step, [])]
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not can_mount(), reason="mounting a tmpfs needs root")
 def test_full_disk_in_training_is_one_line_and_the_rerun_goes_on(tiny_run, tmp_path):
     disk = tmp_path / "disk"
@@ -198,7 +195,6 @@ def test_full_disk_in_training_is_one_line_and_the_rerun_goes_on(tiny_run, tmp_p
         os.system(f"umount -l {disk}")
 
 
-@pytest.mark.slow
 @pytest.mark.skipif(not can_cut_network(), reason="this machine does not allow unshare -n")
 def test_everything_runs_with_the_network_cut(mnist_folder, tmp_path):
     result = subprocess.run(
@@ -211,7 +207,6 @@ def test_everything_runs_with_the_network_cut(mnist_folder, tmp_path):
     assert (tmp_path / "run" / "manifest.json").is_file()
 
 
-@pytest.mark.slow
 def test_stock_paddlex_model_goes_the_same_way(mnist_folder, tmp_path):
     """MobileNetV3-small at 224x224 on a handful of pictures: every gate, no claim on accuracy."""
     few = (

@@ -353,7 +353,6 @@ def test_evaluate_names_what_is_wrong_with_a_folder(tiny_run, album, damage, exp
     assert "Traceback" not in result.stderr
 
 
-@pytest.mark.slow
 def test_notebook_07_shows_the_failure_and_the_cure(tiny_run, tmp_path):
     folder = tmp_path / "run"
     shutil.copytree(tiny_run, folder)

@@ -274,7 +274,6 @@ def test_resized_pictures_are_those_of_pillow():
     assert np.allclose(resized[0, 0], np.asarray(expected), atol=1e-5)
 
 
-@pytest.mark.slow
 def test_killed_training_goes_on_and_ends_in_the_same_weights(mnist_folder, tmp_path):
     """kill -9 of the command alone: kernel and trainer end with it, and the rerun resumes."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
@@ -328,7 +327,6 @@ def ranks(root: psutil.Process) -> dict[int, psutil.Process]:
     return found
 
 
-@pytest.mark.slow
 def test_training_ends_when_one_of_its_processes_does(mnist_folder, tmp_path):
     """The first process waits for the second one's gradients; it must not wait for ever."""
     folder = tmp_path / "run"
