@@ -130,6 +130,16 @@ def test_gzip_bomb_is_refused_without_being_unpacked(shape):
         (gzip.compress(b"hello"), "is not an IDX file of bytes"),
         (b"", "is not an IDX file of bytes"),
     ],
+    ids=[
+        "tail",
+        "member",
+        "longer",
+        "cut",
+        "sum",
+        "huge",
+        "text",
+        "nothing",
+    ],  # gzip notes the time
 )
 def test_gzip_that_does_not_end_where_its_header_states_is_refused(content, reason):
     with pytest.raises(PipelineError, match=reason):
