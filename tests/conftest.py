@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 # Commands and kernels that tests start take this clone's package, whichever is installed.
@@ -15,20 +16,34 @@ from support.runs import PROJECT, TINY, run_command, settings
 from mnist_rknn.data import mnist
 
 
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder that all workers of this session see."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
+
+
 @pytest.fixture(scope="session")
-def mnist_folder() -> Path:
+def mnist_folder(tmp_path_factory) -> Path:
     """The verified files in data/mnist, fetched if this is the first run here."""
     folder = PROJECT / "data" / "mnist"
-    mnist.fetch(folder)
+    with FileLock(shared(tmp_path_factory) / "fetching"):
+        mnist.fetch(folder)
     return folder
 
 
 @pytest.fixture(scope="session")
 def tiny_run(mnist_folder, tmp_path_factory) -> Path:
-    """Folder of a finished run of the smoke recipe on few images, through the notebooks."""
-    folder = tmp_path_factory.mktemp("runs") / "tiny"
-    result = run_command("run", "--recipe", "smoke", "--output", str(folder), *settings(TINY))
-    assert result.returncode == 0, result.stderr + result.stdout
+    """Folder of a finished run of the smoke recipe on few images, through the notebooks.
+
+    One worker makes it for all: nobody writes into it.
+    """
+    folder = shared(tmp_path_factory) / "tiny"
+    with FileLock(shared(tmp_path_factory) / "tiny.lock"):
+        if not (folder / "manifest.json").is_file():
+            result = run_command(
+                "run", "--recipe", "smoke", "--output", str(folder), *settings(TINY)
+            )
+            assert result.returncode == 0, result.stderr + result.stdout
     return folder
 
 

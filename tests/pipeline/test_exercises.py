@@ -16,7 +16,7 @@ from support.runs import PROJECT, TINY, everything, run_command, settings
 
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.pipeline import runner, runs, steps, tries
-from mnist_rknn.records import Verification
+from mnist_rknn.records import SecondOpinion, Verification
 
 
 class Student:
@@ -137,6 +137,21 @@ def test_a_graph_that_ends_in_softmax_is_stopped(student):
     student.overrides = ["export.max_difference=0.5"]
     with pytest.raises(PipelineError, match="Softmax"):
         student.opens("03", without_outputs)
+
+
+@pytest.mark.slow
+def test_kernels_that_round_elsewhere_and_one_scale_for_all_channels(student):
+    """08.2 and 08.3: onnxruntime not as the graph is written, and `per_channel=False`."""
+    few = {"sizes": [20], "seeds": [1], "pictures": 40}
+
+    def opened(old: str, new: str) -> tuple[float, float]:
+        student.opens("08", lambda source: source.replace(old, new), **few)
+        opinion = SecondOpinion.read(student.run)
+        return opinion.steps_between_engines, opinion.scores["QDQ, onnxruntime"].cosine
+
+    steps_apart, cosine = opened("as_written=True", "as_written=True")
+    assert opened(", as_written=True", "")[0] > steps_apart
+    assert opened("per_channel=True", "per_channel=False")[1] < cosine
 
 
 @pytest.mark.slow
