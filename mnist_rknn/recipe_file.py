@@ -171,6 +171,13 @@ def dump(recipe: Recipe) -> dict[str, Any]:
     return recipe.model_dump(mode="json")
 
 
+def as_text(content: dict[str, Any]) -> str:
+    """YAML of a resolved recipe in the order of its keys, a range or an array on one line."""
+    return yaml.safe_dump(
+        content, sort_keys=False, allow_unicode=True, width=100, default_flow_style=None
+    )
+
+
 def flat(value: Any, prefix: str = "") -> dict[str, Any]:
     """Nested dictionaries as one, with keys such as "train.epochs"."""
     if not isinstance(value, dict) or not value:

@@ -9,8 +9,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import yaml
-
 from .. import recipe_file
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, FolderLock, read_json, relative, write_text
@@ -35,9 +33,8 @@ class MadeWith(NamedTuple):
 def write_recipe(folder: Path, recipe: Recipe, made_with: MadeWith) -> None:
     """Write a run's own recipe: every key, and what it was made with."""
     content = {recipe_file.MADE_WITH: made_with._asdict(), **recipe_file.dump(recipe)}
-    text = yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=100)
     head = "# What this run was made with, key by key. It is written anew by each run here.\n"
-    write_text(folder / RECIPE, head + text)
+    write_text(folder / RECIPE, head + recipe_file.as_text(content))
 
 
 def read_recipe(folder: Path) -> Recipe:

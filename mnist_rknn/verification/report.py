@@ -14,7 +14,6 @@ import cv2
 import jinja2
 import matplotlib as mpl
 import numpy as np
-import yaml
 from markupsafe import Markup
 from matplotlib.figure import Figure
 
@@ -109,7 +108,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "costs": _plain(OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
             "manifest": _read(Manifest, folder),
-            "recipe": yaml.safe_dump(recipe_file.dump(recipe), sort_keys=False, allow_unicode=True),
+            "recipe": recipe_file.as_text(recipe_file.dump(recipe)),
         }
 
 
