@@ -9,12 +9,14 @@ PYTHON  ?= $(firstword $(foreach name,python3.11 python3.10 python3 python,$(if 
 
 VENV := .venv
 PY   := $(VENV)/bin/python
-OUT  := output/$(RECIPE)
+OUT  := $(or $(MNIST_RKNN_OUTPUT),output)/$(basename $(notdir $(RECIPE)))
 COMMAND := $(VENV)/bin/mnist-rknn
 # SET goes through the environment: neither make nor the shell looks into it; the command splits it.
 export CHANGES := $(value SET)
 OF_RECIPE := --recipe $(RECIPE) --changes "$$CHANGES"
 RUN    := $(COMMAND) run $(OF_RECIPE)
+# What reads a run takes it as it was made: its SET need not be said again.
+MADE   := $(RUN) --continue
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
           08_quantization 09_own_data
@@ -96,24 +98,26 @@ $(STEPS): $(COMMAND)
 $(foreach step,$(STEPS),$(eval $(firstword $(subst _, ,$(step))): $(step)))
 
 # Real pictures with an index.csv: make evaluate IMAGES=folder
-evaluate: $(if $(IMAGES),rknn)
+evaluate: $(COMMAND)
 	@$(if $(IMAGES),,echo "error: say where the pictures are: make evaluate IMAGES=folder" >&2; exit 1;) \
-	$(COMMAND) evaluate "$(IMAGES)" --run $(OUT)
+	$(MADE) && $(COMMAND) evaluate "$(IMAGES)" --run $(OUT)
 
 report: $(COMMAND)
 	@$(COMMAND) report --run $(OUT)
 
 # The builds first, with a progress bar in the terminal; the notebook then finds them done.
-quantstudy: 05_convert
+quantstudy: $(COMMAND)
+	@$(MADE) 05_convert
 	@$(COMMAND) quantstudy --run $(OUT) $(if $(WRITE),--write)
-	@$(RUN) 08_quantization
+	@$(MADE) 08_quantization
 	@$(COMMAND) report --run $(OUT)
 
 costs: $(COMMAND)
 	@$(COMMAND) costs
 
 # What goes onto the module.
-deploy: rknn
+deploy: $(COMMAND)
+	@$(MADE)
 	@$(COMMAND) deploy --run $(OUT) $(if $(CODEGEN),--codegen)
 
 board: $(if $(HOST),deploy)
@@ -157,4 +161,4 @@ lock:
 	scripts/lock.sh
 
 clean:
-	rm -rf $(OUT)
+	$(if $(RECIPE),rm -rf $(OUT),@echo "error: say what to remove: make clean RECIPE=smoke" >&2; exit 1)

@@ -94,7 +94,8 @@ def _state(chosen: Chosen, wanted: "list[Step]") -> Answer:
 )
 @click.option("--force", is_flag=True, help="Run the steps even if they are up to date.")
 @click.option("--only", is_flag=True, help="Run no other steps, even if these need them.")
-@click.option("--try", "as_try", is_flag=True, help="Leave the finished run as it is; see below.")
+@click.option("--continue", "go_on", is_flag=True, help="Keep the changes the run was made with.")
+@click.option("--try", "as_try", is_flag=True, help="Leave the finished run as it is; see above.")
 @click.option("--list", "mode", flag_value="list", help="Run nothing: as `mnist-rknn list`.")
 @click.option("--summary", "mode", flag_value="summary", help="Run nothing: print the results.")
 @answers
@@ -113,7 +114,7 @@ def run(
     all their pictures, are then in output/<recipe>/notebooks/.
 
     With --try the changes of --set work in a folder of their own, which starts from the finished
-    run's files: only what the changes touch runs, and both results are shown side by side.
+    run's files: only what the changes touch runs; after step 06 both results stand side by side.
 
     \b
     mnist-rknn run
@@ -126,6 +127,14 @@ def run(
     # Nobody reads on: end at once, kernel and all, and not with an error in a notebook's middle.
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     wanted = select(steps)
+    if as_try:
+        if values or only:
+            raise click.UsageError("--try takes no --parameter and no --only")
+        if not chosen.made_with.overrides:
+            raise PipelineError("--try needs a change to try: add --set KEY=VALUE")
+        if not mode:
+            return _try(chosen, wanted, force)
+        chosen = _tried(chosen)
     if mode == "list":
         return _state(chosen, wanted)
     from .verification import conclusion, manifest
@@ -135,17 +144,28 @@ def run(
         return Answer(manifest.brief(folder), manifest.summary(folder))
     from .pipeline import runner
 
-    if as_try:
-        if not made_with.overrides:
-            raise PipelineError("--try needs a change to try: add --set KEY=VALUE")
-        tried = runner.run_try(folder, made_with.overrides, wanted, force)
-        data, text = conclusion.conclude(tried, [])
-        if data["summary"]:
-            text = conclusion.beside(folder, tried)
-        return Answer(data | {"try": relative(tried)}, f"try        {relative(tried)}\n{text}")
     with locked(folder, f"run {steps}"), conclusion.of_a_failure(recipe, folder):
         ran = runner.run_steps(wanted, recipe, folder, made_with, values, force, only)
         return Answer(*conclusion.conclude(folder, ran))
+
+
+def _tried(chosen: Chosen) -> Chosen:
+    """The try of a run that `--set` names."""
+    from .pipeline import runs
+
+    folder, recipe, made_with = runs.plan_try(chosen.folder, chosen.made_with.overrides)
+    return Chosen(recipe, folder, made_with)
+
+
+def _try(chosen: Chosen, wanted: "list[Step]", force: bool) -> Answer:
+    from .pipeline import runner
+    from .verification import conclusion
+
+    tried, ran = runner.run_try(chosen.folder, chosen.made_with.overrides, wanted, force)
+    data, text = conclusion.conclude(tried, ran)
+    if data["summary"]:
+        text = conclusion.beside(chosen.folder, tried)
+    return Answer(data | {"try": relative(tried)}, f"try        {relative(tried)}\n{text}")
 
 
 @cli.under("The way to a model", "tries")

@@ -64,6 +64,10 @@ def start(command: click.Command, arguments: Sequence[str] | None = None, name: 
         return _failed(f"interrupted; {remark}", INTERRUPTED)
     except BrokenPipeError:  # `... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not error.filename:  # not about a file, so perhaps a fault of ours
+            raise
+        return _failed(f"{error.filename}: {error.strerror}: name another folder or file", NO)
     return status
 
 
@@ -156,8 +160,14 @@ def of_a_recipe(command: Callable) -> Callable:
         from . import recipe_file
         from .pipeline import runs
 
+        if recipe.endswith((".yaml", ".yml")):  # a run keeps it, and may be read from elsewhere
+            recipe = str(recipe_file.find(recipe).resolve())
         changed = [*recipe_file.split(changes), *overrides]
-        loaded = recipe_file.load(recipe, changed)
+        if rest.pop("go_on", False):
+            own = runs.own_overrides(recipe, runs.run_folder(recipe_file.load(recipe), output))
+            changed = [*own, *changed]
+        # A try changes the recipe that its run holds, not the one that is in configs/ by now.
+        loaded = recipe_file.load(recipe, () if rest.get("as_try") else changed)
         folder = runs.run_folder(loaded, output)
         return command(Chosen(loaded, folder, runs.MadeWith(recipe, changed)), **rest)
 

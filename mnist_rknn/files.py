@@ -15,7 +15,7 @@ from typing import Any, TextIO
 from .errors import PipelineError
 
 PROJECT = Path(__file__).resolve().parents[1]
-OUTPUT = Path(os.environ.get("MNIST_RKNN_OUTPUT") or PROJECT / "output")  # of all runs
+OUTPUT = Path(os.environ.get("MNIST_RKNN_OUTPUT") or PROJECT / "output").resolve()  # of all runs
 PATIENCE = 1800  # seconds to wait for another run that fetches or unpacks what both need
 LOCK_HOLDERS = "MNIST_RKNN_LOCK_HOLDERS"  # "pid:file" a line: who locked what for its children
 
@@ -41,10 +41,17 @@ def fingerprint(path: Path) -> str | None:
     for place, folders, names in os.walk(root) if path.is_dir() else [(root, [], [""])]:
         folders.sort()
         for name in sorted(names):
-            state = os.lstat(f"{place}/{name}" if name else place)  # a link may lead nowhere
+            state = _state(f"{place}/{name}" if name else place)
             line = f"{place[len(root) :]}/{name}|{state.st_size}|{state.st_mtime_ns}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
     return digest.hexdigest()
+
+
+def _state(path: str) -> os.stat_result:
+    try:
+        return os.stat(path)
+    except OSError:  # a link that leads nowhere
+        return os.lstat(path)
 
 
 @contextlib.contextmanager
@@ -168,7 +175,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path, what: str):
-        self.path = folder / ".lock"
+        self.path = folder.resolve() / ".lock"
         self.what = what
         self._file: TextIO | None = None
 

@@ -43,14 +43,14 @@ class Redraw(Section):
     drawn: int = Field(25000, ge=0)  # ways of writing the data set lacks, drawn from strokes
     validation: int = Field(3000, ge=1)  # redrawn validation digits, beside the plain ones
     test: int = Field(5000, ge=1)  # test digits in the simulated camera's other world
-    hard: int = Field(1000, ge=1)  # test digits in each of redraw.config.HARD_CASES
+    hard: int = Field(1000, ge=1)  # test digits in each of redraw.worlds.HARD_CASES
     strengths: Strengths = Strengths()  # redraw/config.py has their names and limits
 
     @field_validator("strengths", mode="before")
     @classmethod
     def _in_groups(cls, strengths: Any) -> Any:
-        for name, value in strengths.items() if isinstance(strengths, dict) else ():
-            place = None if isinstance(value, dict) else moved(str(name))
+        for name in strengths if isinstance(strengths, dict) else ():
+            place = None if name in Strengths.model_fields else moved(str(name))
             if place:
                 here = "dataset.redraw.strengths"
                 raise ValueError(f"{here}.{name}: it is {here}.{place} now")

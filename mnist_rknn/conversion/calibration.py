@@ -10,11 +10,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from ..data import dataset
 from ..data.pictures import MIN_CONTRAST
 from ..errors import PipelineError
 from ..files import relative, sha256, write_text
 
-AGAIN = "run 04_calibration again"
+AGAIN = "run 04_calibration again"  # where the list is wrong; pictures are made by 01_data
 
 
 def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
@@ -93,7 +94,7 @@ def read_list(path: Path, cure: str = AGAIN) -> list[Path]:
     return [path.parent / line for line in named]
 
 
-def open_image(file: Path, cure: str = AGAIN) -> np.ndarray:
+def open_image(file: Path, cure: str = dataset.AGAIN) -> np.ndarray:
     """A picture of any size, as it is stored, in OpenCV's colour order.
 
     Raises:
@@ -134,17 +135,17 @@ def check_images(
         name, image = relative(file), open_image(file)
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise PipelineError(
-                f"calibration image {name} does not have three 8-bit channels: {AGAIN}"
+                f"calibration image {name} does not have three 8-bit channels: {dataset.AGAIN}"
             )
         if image.shape[:2] != (height, width):
             raise PipelineError(
                 f"calibration image {name} is {image.shape[1]}x{image.shape[0]}, the network "
-                f"takes {width}x{height}; rknn-toolkit2 would resize it silently: {AGAIN}"
+                f"takes {width}x{height}; rknn-toolkit2 would resize it silently: {dataset.AGAIN}"
             )
         if image.std() < MIN_CONTRAST:
             raise PipelineError(
                 f"calibration image {name} is one flat tone (standard deviation "
-                f"{image.std():.1f}): it says nothing about value ranges; {AGAIN}"
+                f"{image.std():.1f}): it says nothing about value ranges; {dataset.AGAIN}"
             )
         digest = sha256(file)
         if forbidden and digest in forbidden:

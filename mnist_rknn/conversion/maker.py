@@ -234,7 +234,8 @@ def write_recipe(path: Path, recipe: Recipe, model: onnx.ModelProto, listed: Pat
 
     Args:
         model: the graph that the command will be given, `<recipe>.onnx`.
-        listed: the calibration list, to lie in the working folder of the command.
+        listed: the calibration list, to lie in the working folder of the command, with its
+            pictures where the list says.
     """
     image = recipe.image
     # Blue first; the NPU applies the values in the order in which the network was trained.

@@ -166,7 +166,7 @@ def _require_golden(rknn: Any, golden: Path) -> None:
     if not np.array_equal(run_simulator(rknn, images), logits):
         raise PipelineError(
             "the simulator does not give the golden answers: this is not the model that 05_convert "
-            "exported; give the settings and the toolkit of the run, or run 05_convert again"
+            "exported; use the toolkit that the run was made with, or run 05_convert again"
         )
 
 

@@ -48,7 +48,7 @@ CPU_OPERATORS = frozenset(
 
 # What the toolkit says, and what it means. Looked for in its log and exceptions, in order.
 TRANSLATIONS = (
-    (r"is invalid!", "a calibration image is missing or damaged: run 04_calibration again"),
+    (r"is invalid!", "a calibration image is missing or damaged: run `mnist-rknn run 01 --force`"),
     (r"Unsupport file", "a line of the calibration list is no picture file: run 04_calibration"),
     (
         r"dataset.*not (exist|found)|No such file.*txt",

@@ -18,11 +18,12 @@ from ..files import relative
 from ..recipe import Image
 
 TABLE = "pictures.csv"
+AGAIN = "run `mnist-rknn run 01 --force`, which makes the pictures again"
 COLUMNS = (
     "file",  # in the data set's folder
     "label",  # name of the class
     "split",
-    "kind",  # see `Picture`
+    "kind",  # see `drawing.Picture`
     "origin",  # what it was made from: a picture of the source; nothing for a drawn one
     "digest",  # BLAKE2b of the file, 8 bytes in hex
     "x", "y", "width", "height",  # of the digit in pixels; empty where the picture is the digit
@@ -128,11 +129,11 @@ def read_images(files: Iterable[Path]) -> np.ndarray:
     for file in files:
         image = cv2.imread(str(file), cv2.IMREAD_COLOR)
         if image is None:
-            raise PipelineError(f"{relative(file)} is missing or not a picture: run 01_data again")
+            raise PipelineError(f"{relative(file)} is missing or not a picture: {AGAIN}")
         if images and image.shape != images[0].shape:
             raise PipelineError(
                 f"{relative(file)} is {image.shape[1]}x{image.shape[0]}, others are "
-                f"{images[0].shape[1]}x{images[0].shape[0]}: run 01_data again"
+                f"{images[0].shape[1]}x{images[0].shape[0]}: {AGAIN}"
             )
         images.append(image[:, :, ::-1])
     return np.stack(images)

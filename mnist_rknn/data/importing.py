@@ -91,7 +91,7 @@ def _fewest_to_train(classes: int) -> int:
 
 
 def _counts(listing: Listing, kept: np.ndarray) -> dict[str, np.ndarray]:
-    """Pictures of every class in each split, as `sources` and `dataset` will make them."""
+    """Pictures of every class in each split, as `sources` and `drawing` will make them."""
     classes, splits = np.array(listing.classes, int)[kept], np.array(listing.splits, str)[kept]
     splits = np.where(splits == "", "train", splits)
     for name in ("test", "val"):

@@ -21,6 +21,7 @@ from ..files import PROJECT, relative, replacing_folder, write_json
 from ..recipe import Image, Recipe
 from ..records import Manifest
 from ..verification import golden
+from ..verification import manifest as manifests
 
 SOURCES = PROJECT / "deploy"
 ADDRESS = "10.1.1.144"  # of the module on its USB network, as its maker documents
@@ -42,10 +43,10 @@ def build(recipe: Recipe, folder: Path, codegen: bool = False) -> Path:
         The zip file.
 
     Raises:
-        PipelineError: the run is not finished or not verified, or its model is one that the
-            module would refuse.
+        PipelineError: the run is not finished or not verified, its files are not those that were
+            measured, or its model is one that the module would refuse.
     """
-    manifest = Manifest.read(folder)
+    manifest = manifests.read_own(folder)
     if not manifest.verified:
         raise PipelineError(
             f"{relative(folder)} is not verified ({'; '.join(manifest.misses)}): a model that "

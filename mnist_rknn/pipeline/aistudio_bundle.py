@@ -29,7 +29,10 @@ NEXT = re.compile(r"\n\n\*\*Next:\*\* .*\Z")
 WORDS = {
     "`overrides = ": "`changes = ",
     "in the parameters cell and run from the top": "in the configuration cell and Run All",
+    " here, in 05 and in 06": " in the configuration cell",
+    " in 05 and 06": " in the configuration cell",
 }
+MARK = re.compile(r"<!-- \[\[\[.*?-->\n?", re.DOTALL)  # of cog, around what is quoted
 LINK = re.compile(r"\]\((\d\d_\w+\.ipynb)\)")
 
 
@@ -136,6 +139,7 @@ def adapted(name: str, notebook: NotebookNode, last: bool) -> list[NotebookNode]
             raise PipelineError(f"{name}: its last text must end with a paragraph **Next:**")
     for cell in text:
         cell.source = re.sub(r"^(#+ )", r"#\1", cell.source, flags=re.MULTILINE)
+        cell.source = MARK.sub("", cell.source)
         cell.source = LINK.sub(r"](notebooks/\1)", cell.source)
         for old, new in WORDS.items():
             cell.source = cell.source.replace(old, new)

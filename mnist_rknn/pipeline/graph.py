@@ -51,7 +51,7 @@ class MadeFrom(BaseModel):
 
     settings: dict[str, Any]  # parts of the recipe, by their key
     data: OwnData | None
-    notebook: str  # hash of its code cells
+    notebook: str  # hash of its code cells but for the parameters
     modules: dict[str, Code]  # by their path in the package
     packages: dict[str, str]  # versions
     python: str
@@ -133,12 +133,19 @@ def code_of(path: Path, known: Code | None = None) -> Code:
 
 
 def notebook_digest(path: Path) -> str:
-    """Hash of the code cells of a notebook; text, outputs and metadata do not count."""
+    """Hash of the code cells of a notebook.
+
+    Text, outputs and metadata do not count, nor do the parameters: a change there is a try.
+    """
     if not path.is_file():
         raise PipelineError(f"{relative(path)} is missing: get it back with git")
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+        code = [
+            "".join(cell["source"])
+            for cell in cells
+            if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
+        ]
     except (ValueError, KeyError, TypeError):
         raise PipelineError(f"{relative(path)} is not a notebook: get it back with git") from None
     return hashlib.sha256(json.dumps(code).encode()).hexdigest()

@@ -17,7 +17,6 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from .. import recipe_file
 from ..capture import output_to
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, FolderLock, relative, write_json
@@ -26,7 +25,15 @@ from ..training import progress
 from ..training.architectures import require_known
 from . import tries
 from .graph import Graph, needed
-from .runs import RECIPE, STARTED, MadeWith, made_with, write_recipe
+from .runs import (
+    RECIPE,
+    STARTED,
+    MadeWith,
+    plan_try,
+    read_recipe,
+    require_recipe,
+    write_recipe,
+)
 from .steps import NOTEBOOKS, STEPS, Step, select
 
 FAILURE = "failure.json"  # in a run's folder, after a step has failed
@@ -65,13 +72,16 @@ def run_steps(
     for step in wanted if own else ():
         _require_parameters(NOTEBOOKS / f"{step.name}.ipynb", own)
     require_known(recipe)
-    write_recipe(folder, recipe, made_with)
-    now, ran = Graph(recipe, folder), []
+    require_recipe(made_with.recipe, recipe, folder)
+    now = Graph(recipe, folder)
+    ran: list[str] = []
     needs = {other.name for step in wanted for other in needed(step)}
     for step in wanted if only else [step for step in STEPS if step.name in needs]:
         reason = now.stale_reason(step) or ("forced" if force and step in wanted else None)
         if reason is None:
             continue
+        if not ran:  # before, the folder's recipe says what its files were made with
+            write_recipe(folder, recipe, made_with)
         run_tries(step, folder)
         _say(f"{step.name}: {step.title} ({reason})")
         _run_step(step, folder, parameters | own if step in wanted else parameters)
@@ -113,27 +123,28 @@ def run_tries(step: Step, run: Path) -> list[Path]:
     Returns:
         A folder for each of `step.tries`.
     """
-    return [run_try(run, [change], select(text)) for change, text in step.tries]
+    return [_run_try(run, [change], select(text))[0] for change, text in step.tries]
 
 
 def run_try(
     run: Path, overrides: Sequence[str], wanted: Sequence[Step], force: bool = False
-) -> Path:
+) -> tuple[Path, list[str]]:
     """Run steps with changed settings in a folder of their own, beside the finished run's files.
 
     Returns:
-        The folder of the try.
+        The folder of the try, and the names of the steps that ran.
     """
-    before = made_with(run)
-    if before is None:
-        raise PipelineError(f"{relative(run)} is no run: run it without a try first")
-    recipe = recipe_file.load(str(run / RECIPE), overrides)
-    folder = tries.folder(run, overrides)
+    with lock(run, "a try"):
+        return _run_try(run, overrides, wanted, force)
+
+
+def _run_try(
+    run: Path, overrides: Sequence[str], wanted: Sequence[Step], force: bool = False
+) -> tuple[Path, list[str]]:
+    folder, recipe, made_with = plan_try(run, overrides)
     with lock(folder, "a try"):
-        tries.start(run, folder, recipe)
-        source = MadeWith(before.recipe, [*before.overrides, *overrides])
-        run_steps(wanted, recipe, folder, source, force=force)
-    return folder
+        tries.start(run, folder, read_recipe(run), recipe)
+        return folder, run_steps(wanted, recipe, folder, made_with, force=force)
 
 
 def execute(

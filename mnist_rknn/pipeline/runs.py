@@ -20,6 +20,7 @@ from .steps import NOTEBOOKS, PACKAGE, find
 
 RECIPE = "recipe.yaml"
 MANIFEST = "manifest.json"
+REPORT = "report.html"
 STARTED = "MNIST_RKNN_STARTED"  # time at which the runner began the step, seconds since 1970
 
 
@@ -33,7 +34,7 @@ class MadeWith(NamedTuple):
 def write_recipe(folder: Path, recipe: Recipe, made_with: MadeWith) -> None:
     """Write a run's own recipe: every key, and what it was made with."""
     content = {recipe_file.MADE_WITH: made_with._asdict(), **recipe_file.dump(recipe)}
-    head = "# What this run was made with, key by key. It is written anew by each run here.\n"
+    head = "# What this run was made with, key by key. It is written anew when a step runs here.\n"
     write_text(folder / RECIPE, head + recipe_file.as_text(content))
 
 
@@ -61,9 +62,86 @@ def made_with(folder: Path) -> MadeWith | None:
         return None
     content = recipe_file.parse_yaml(folder / RECIPE)
     try:
-        return MadeWith(**content[recipe_file.MADE_WITH])
+        recipe, overrides = (content[recipe_file.MADE_WITH][key] for key in MadeWith._fields)
+        return MadeWith(str(recipe), [str(override) for override in overrides])
     except (KeyError, TypeError):  # a recipe that was put there by hand
         return MadeWith(str(folder / RECIPE), [])
+
+
+def require_recipe(source: str, recipe: Recipe, folder: Path) -> None:
+    """Refuse to build one recipe's run over another's, whose files would lie about unused.
+
+    Args:
+        source: where the recipe comes from: its name, or the path of its file.
+
+    Raises:
+        PipelineError: the folder holds a run of another recipe, or the recipe is the own one of
+            a run in another folder.
+    """
+    path = recipe_file.find(source).resolve()
+    owned = path.name == RECIPE and recipe_file.MADE_WITH in recipe_file.parse_yaml(path)
+    if owned and path.parent != folder and folder == OUTPUT / recipe.name:
+        raise PipelineError(
+            f"{relative(path)} is the own recipe of that run: say --output FOLDER for another "
+            f"run of it, or --recipe {recipe.name} --output {relative(path.parent)} for that one"
+        )
+    if (folder / RECIPE).is_file() and (held := read_recipe(folder).name) != recipe.name:
+        raise PipelineError(
+            f"{relative(folder)} holds a run of recipe {held}, not of {recipe.name}: "
+            "name another --output folder, or remove that run first"
+        )
+
+
+def own_overrides(recipe: str, folder: Path) -> list[str]:
+    """The changes that a run was made with, so that nobody has to say them again.
+
+    Args:
+        recipe: name of a recipe, or path of its file.
+        folder: of the run; one that is not there yet has no changes.
+
+    Raises:
+        PipelineError: the run was made with another recipe.
+    """
+    before = made_with(folder)
+    if before is None:
+        return []
+    if not _is_same(before.recipe, recipe) and Path(before.recipe) != folder / RECIPE:
+        raise PipelineError(
+            f"{relative(folder)} was made with recipe {before.recipe}, not with {recipe}: "
+            "name that one, or another output folder"
+        )
+    return before.overrides
+
+
+def _is_same(first: str, second: str) -> bool:
+    try:
+        return recipe_file.find(first).resolve() == recipe_file.find(second).resolve()
+    except PipelineError:  # a file that is gone
+        return first == second
+
+
+class Try(NamedTuple):
+    """Changed settings, with the finished run that they change."""
+
+    folder: Path
+    recipe: Recipe
+    made_with: MadeWith
+
+
+def plan_try(run: Path, overrides: Sequence[str]) -> Try:
+    """A try of a run: its folder, and the run's own recipe with the changes.
+
+    Raises:
+        PipelineError: there is no run, or a change cannot work.
+    """
+    before = made_with(run)
+    if before is None:
+        raise PipelineError(f"{relative(run)} is no run: run it without a try first")
+    return Try(
+        tries.folder(run, overrides),
+        recipe_file.load(str(run / RECIPE), overrides),
+        MadeWith(before.recipe, [*before.overrides, *overrides]),
+    )
 
 
 def find_run(run: str) -> Path:
@@ -85,7 +163,7 @@ def find_run(run: str) -> Path:
 
 def run_folder(recipe: Recipe, output: str | Path | None = None) -> Path:
     """Folder of a run's results: `output/<recipe>` unless another is named."""
-    return Path(output).resolve() if output else OUTPUT / recipe.name
+    return (Path(output) if output else OUTPUT / recipe.name).resolve()
 
 
 def _require_own_notebooks() -> None:
@@ -128,31 +206,34 @@ class Run:
         _require_own_notebooks()
         self.step = find(step)
         self.folder, self.base = run_folder(recipe_file.load(recipe), output), None
-        before = made_with(self.folder)
         if overrides and not output:
-            self.base, self.folder = self.folder, tries.folder(self.folder, overrides)
-        if before and before.recipe == recipe and not output:
-            # The run's own are not to be said again in each notebook.
-            overrides = [*before.overrides, *overrides]
-        self.recipe = recipe_file.load(recipe, overrides)
+            self.base = self.folder
+            self.folder, self.recipe, source = plan_try(self.base, overrides)
+        else:
+            own = [] if output else own_overrides(recipe, self.folder)
+            source = MadeWith(recipe, [*own, *overrides])
+            self.recipe = recipe_file.load(*source)
         require_known(self.recipe)
-        if self.base:
-            tries.start(self.base, self.folder, self.recipe)
-        now = graph.Graph(self.recipe, self.folder)
-        now.require_ancestors(self.step)
-        self.folder.mkdir(parents=True, exist_ok=True)
+        require_recipe(recipe, self.recipe, self.folder)
         # A notebook that failed and is run again in the same kernel does not wait for itself.
-        if unfinished := self._locks.pop(self.folder, None):
-            unfinished.release()
+        for folder in filter(None, (self.folder, self.base)):
+            if unfinished := self._locks.pop(folder, None):
+                unfinished.release()
         self._lock = FolderLock(self.folder, self.step.name).acquire()
         self._locks[self.folder] = self._lock
-        if before is None or (self.folder / RECIPE) != Path(recipe):
-            write_recipe(self.folder, self.recipe, MadeWith(recipe, list(overrides)))
+        if self.base:
+            with FolderLock(self.base, f"a try of {self.step.name}"):
+                tries.start(self.base, self.folder, read_recipe(self.base), self.recipe)
+        now = graph.Graph(self.recipe, self.folder)
+        now.require_ancestors(self.step)
+        if (self.folder / RECIPE) != Path(recipe):  # a script has written it
+            write_recipe(self.folder, self.recipe, source)
         tries.unlink(self.step, self.recipe, self.folder)
         self._made_from = graph.made_from(self.step, self.recipe, self.folder)
         graph.record_file(self.step, self.folder).unlink(missing_ok=True)
         if not self.step.extra:  # it spoke of what this step is about to replace
-            (self.folder / MANIFEST).unlink(missing_ok=True)
+            for name in (MANIFEST, REPORT):
+                (self.folder / name).unlink(missing_ok=True)
         # A script counts from before the kernel's start; by hand it is from here.
         self._started = float(os.environ.get(STARTED) or time.time())
 

@@ -83,6 +83,7 @@ STEPS = (
             "dataset/val.txt",
             "dataset/test.txt",
         ),
+        packages=("numpy", "opencv-python-headless"),
         after=("00_environment",),
     ),
     Step(
@@ -132,7 +133,7 @@ STEPS = (
             "train/best_model/inference/inference.pdiparams",
         ),
         outputs=("labels.txt", "{name}.onnx", "{name}.slim.onnx"),
-        packages=("paddle2onnx", "onnx", "onnxslim"),
+        packages=("paddle2onnx", "onnx", "onnxruntime", "onnxslim"),
     ),
     Step(
         "04_calibration",
@@ -187,7 +188,7 @@ STEPS = (
             "golden.npz",
             "{name}.rknn",
         ),
-        packages=("rknn-toolkit2",),
+        packages=("rknn-toolkit2", "onnxruntime"),
     ),
     Step(
         "06_verify",

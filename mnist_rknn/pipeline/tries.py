@@ -13,26 +13,27 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import PipelineError
-from ..files import relative
+from ..files import FolderLock, relative
 from ..recipe import Recipe
 from . import graph
 from .steps import STEPS, Step
 
 FOLDER = "tries"
 LONGEST = 80  # characters of a name; a hash follows where it was cut or had others than these
-PLAIN = re.compile(r"[^A-Za-z0-9_.=,+-]+")  # rknn-toolkit2 splits paths at blanks
+# rknn-toolkit2 splits paths at blanks, and PaddleClas its options at "=".
+PLAIN = re.compile(r"[^A-Za-z0-9_.,+-]+")
 
 
 def folder(run: Path, overrides: Sequence[str]) -> Path:
-    """Folder of a try, named after what it changes: `<run>/tries/train.epochs=3`."""
-    said = "+".join(overrides)
+    """Folder of a try, named after what it changes: `<run>/tries/train.epochs-3`."""
+    said = "+".join(override.replace("=", "-", 1) for override in overrides)
     name = PLAIN.sub("-", said)[:LONGEST].strip("-.")
     if name != said:
         name += f"-{hashlib.sha256(said.encode()).hexdigest()[:6]}"
     return run / FOLDER / name
 
 
-def start(run: Path, try_: Path, recipe: Recipe) -> None:
+def start(run: Path, try_: Path, before: Recipe, recipe: Recipe) -> None:
     """Link into a try what the run has and the try's recipe does not change.
 
     What an earlier attempt of the same try made itself, and is up to date, stays.
@@ -40,8 +41,14 @@ def start(run: Path, try_: Path, recipe: Recipe) -> None:
     Args:
         run: folder of the finished run.
         try_: folder of the try.
+        before: the run's own recipe.
         recipe: the try's.
+
+    Raises:
+        PipelineError: a step of the run was made with other settings than its recipe has now: it
+            is half rebuilt, and no try could be held against it.
     """
+    _require_of_one_piece(run, before)
     linked: set[str] = set()
     now = graph.Graph(recipe, try_)
     for step in STEPS:
@@ -61,6 +68,16 @@ def start(run: Path, try_: Path, recipe: Recipe) -> None:
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(graph.record_file(step, run), place)
         now.look_again()
+
+
+def _require_of_one_piece(run: Path, recipe: Recipe) -> None:
+    for step in STEPS:
+        record = None if step.extra else graph.read_record(step, run)
+        if record and record.made_from.settings != graph.settings_of(step, recipe):
+            raise PipelineError(
+                f"{relative(run)} is half rebuilt: {step.name} was made with other settings than "
+                "the run's recipe has now; run it to its end first, then try"
+            )
 
 
 def owned(step: Step, recipe: Recipe) -> list[str]:
@@ -86,14 +103,14 @@ def _link(source: Path, place: Path) -> None:
 def names(run: Path) -> list[str]:
     """Names of a run's tries."""
     place = run / FOLDER
-    return sorted(path.name for path in place.iterdir()) if place.is_dir() else []
+    return sorted(path.name for path in place.iterdir() if path.is_dir()) if place.is_dir() else []
 
 
 def clean(run: Path, chosen: Sequence[str]) -> list[str]:
     """Remove tries by their names, or all if none is named; returns the names.
 
     Raises:
-        PipelineError: there is no such try.
+        PipelineError: there is no such try, or one is at work.
     """
     there = names(run)
     for name in chosen:
@@ -102,7 +119,8 @@ def clean(run: Path, chosen: Sequence[str]) -> list[str]:
             raise PipelineError(f"{relative(run)} has no try {name!r}; its tries: {known}")
     removed = list(chosen) or there
     for name in removed:
-        shutil.rmtree(run / FOLDER / name)
+        with FolderLock(run / FOLDER / name, "removing a try"):
+            shutil.rmtree(run / FOLDER / name)
     return removed
 
 

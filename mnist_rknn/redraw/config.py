@@ -1,4 +1,4 @@
-"""Every strength of the redrawing, and the worlds that are made of them.
+"""Every strength of the redrawing: its type, limits and default.
 
 A recipe changes them in its section `dataset.redraw.strengths`, in these groups and under these
 names. Every value is checked when it is read, and not found out about in the pictures.

@@ -9,9 +9,10 @@ from ..errors import PipelineError
 from ..files import relative
 from ..pipeline import runs
 from ..pipeline.graph import Graph
-from ..pipeline.steps import STEPS
+from ..pipeline.runner import FAILURE
+from ..pipeline.steps import STEPS, find
 from ..recipe import Recipe
-from ..records import Compilation, Verification
+from ..records import Compilation, Manifest, Verification
 from . import manifest
 
 
@@ -33,8 +34,8 @@ def conclude(folder: Path, ran: Sequence[str]) -> tuple[dict[str, Any], str]:
     recipe = runs.read_recipe(folder)
     if not is_complete(recipe, folder):
         return {"ran": list(ran), "summary": None}, "" if ran else "nothing to run: up to date"
-    page = folder / "report.html"
-    if ran or not page.is_file() or not (folder / "manifest.json").is_file():
+    page = folder / runs.REPORT
+    if ran or not page.is_file() or not _is_readable(folder):
         manifest.write(recipe, folder)
         from . import report  # loads matplotlib, which nobody needs where nothing ran
 
@@ -43,19 +44,43 @@ def conclude(folder: Path, ran: Sequence[str]) -> tuple[dict[str, Any], str]:
     return {"ran": list(ran), "summary": manifest.brief(folder)}, text
 
 
+def _is_readable(folder: Path) -> bool:
+    try:
+        return bool(Manifest.read(folder))
+    except PipelineError:  # missing, damaged, or of another version
+        return False
+
+
 @contextlib.contextmanager
 def of_a_failure(recipe: Recipe, folder: Path) -> Iterator[None]:
-    """If the block's steps stop, write the report as far as results can be read: it says why."""
+    """If a step fails in the block, write the report as far as results can be read: it says why.
+
+    A model that was measured in the block and misses a threshold gets its manifest, which says so.
+    """
+    results, failure = folder / Verification.FILE, folder / FAILURE
+    before = [_time(path) for path in (results, failure)]
     try:
         yield
     except PipelineError:
         from . import report
 
+        measured, failed = (
+            _time(path) != time for path, time in zip((results, failure), before, strict=True)
+        )
+        if not failed:  # refused before anything ran
+            raise
         with contextlib.suppress(PipelineError):
-            manifest.write(recipe, folder)  # all is done but good enough: it says so
+            if measured:
+                Graph(recipe, folder).require_ancestors(find("06_verify"))
+                manifest.write(recipe, folder)
         with contextlib.suppress(PipelineError):
             print(f"report: {relative(report.build(recipe, folder))}")
         raise
+
+
+def _time(path: Path) -> int | None:
+    """When a file was written, in nanoseconds."""
+    return path.stat().st_mtime_ns if path.is_file() else None
 
 
 def beside(finished: Path, tried: Path) -> str:

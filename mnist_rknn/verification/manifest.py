@@ -6,7 +6,7 @@ from typing import Any
 from .. import recipe_file
 from ..conversion import rknn_file, rknn_toolkit
 from ..errors import PipelineError
-from ..files import read_json, relative, sha256
+from ..files import relative, sha256
 from ..pipeline import graph, runs, steps
 from ..pipeline.environment import installed_version
 from ..recipe import Recipe
@@ -56,6 +56,7 @@ def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
         f"{recipe.name}.slim.onnx",
         "calibration.txt",
         f"{recipe.name}.rknn",
+        "golden.npz",
         "layers.json",
         "layer_error.json",
         "verify.json",
@@ -117,7 +118,7 @@ def _require_made_with(recipe: Recipe, folder: Path, verify: Verification) -> No
         more = f"; {len(found) - 3} more" if len(found) > 3 else ""
         raise PipelineError(
             f"{relative(folder)} was not made with these settings ({'; '.join(found[:3])}{more}): "
-            "give those it was made with, or run these steps again"
+            "run these steps again"
         )
     require_converted(recipe, folder)
     if verify.model_sha256 != sha256(folder / f"{recipe.name}.rknn"):
@@ -149,7 +150,13 @@ def assemble(recipe: Recipe, folder: Path) -> Manifest:
             )
             for path in artifact_files(recipe, folder)
         },
-        packages={name: installed_version(name) for name in PACKAGES},
+        packages={name: installed_version(name) for name in PACKAGES}
+        | {
+            name: version
+            for record in done.values()
+            for name, version in record["made_from"]["packages"].items()
+            if name in PACKAGES
+        },
         target=Target(platform=rknn_toolkit.PLATFORM, toolkit=file.toolkit, mini=file.mini),
         input=Input(
             name=file.input.name,
@@ -183,6 +190,23 @@ def assemble(recipe: Recipe, folder: Path) -> Manifest:
         board=board_figures(folder, recipe.name) or NOT_MEASURED,
         durations={name: record["seconds"] for name, record in done.items()},
     )
+
+
+def read_own(folder: Path) -> Manifest:
+    """The manifest of a run, checked to speak of the very files that lie beside it.
+
+    Raises:
+        PipelineError: there is none, or a file is gone or another by now.
+    """
+    content = Manifest.read(folder)
+    for artifact in content.artifacts.values():
+        path = folder / artifact.path
+        if not path.is_file() or sha256(path) != artifact.sha256:
+            raise PipelineError(
+                f"{relative(path)} is not the file that {content.FILE} speaks of: "
+                "run the steps again that are not up to date"
+            )
+    return content
 
 
 def board_figures(folder: Path, name: str) -> BoardFigures | None:
@@ -224,9 +248,9 @@ def _accuracy_lines(stages: Stages, pictures: str) -> list[str]:
 
 def brief(folder: Path) -> dict[str, Any]:
     """What `summary` says, for programs."""
-    manifest = read_json(folder / "manifest.json")
-    model = relative(folder / f"{manifest['recipe']['name']}.rknn")
-    return {"model": model} | {key: manifest[key] for key in BRIEF}
+    manifest = Manifest.read(folder)
+    model = relative(folder / f"{manifest.recipe['name']}.rknn")
+    return {"model": model} | manifest.model_dump(mode="json", include=set(BRIEF))
 
 
 def summary(folder: Path) -> str:

@@ -321,6 +321,11 @@ def write_winner(name: str, winner: dict[str, Any]) -> Path:
         content = yaml.load(path.read_text(encoding="utf-8"))
     except YAMLError:
         raise PipelineError(f"{relative(path)} is not valid YAML") from None
+    if recipe_file.MADE_WITH in content:
+        raise PipelineError(
+            f"{relative(path)} is the own recipe of a finished run, and says what that was made "
+            "with: make a recipe of it in configs/, and run that"
+        )
     for section, key, value in (
         ("rknn", "quantized_algorithm", winner["algorithm"]),
         ("rknn", "quantized_method", winner["method"]),

@@ -31,7 +31,7 @@ def test_good_pictures_pass_and_are_hashed(pictures):
 
 def test_deleted_picture(pictures):
     pictures[3].unlink()
-    with pytest.raises(PipelineError, match=r"03\.png is missing: run 04_calibration again"):
+    with pytest.raises(PipelineError, match=r"03\.png is missing: run `mnist-rknn run 01 --force`"):
         check(pictures)
 
 
