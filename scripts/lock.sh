@@ -43,6 +43,6 @@ uv pip compile requirements.in --override overrides.txt --universal \
     --output-file requirements.txt >/dev/null
 {
     echo "# Made from requirements.in by \`make lock\`: the whole closure for CPython 3.10 and 3.11"
-    echo "# on Linux x86_64. Install with the one command that README.md gives."
+    echo "# on Linux x86_64. Install as docs/recipes.md says under \"Without make\"."
     cat requirements.txt
 } > "$OLDPWD/requirements.txt"
