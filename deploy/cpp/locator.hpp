@@ -36,8 +36,8 @@ class Page {
   cv::Rect place_of(const cv::Rect& box) const;  // in the gray picture
   cv::Mat own(const cv::Rect& place) const;      // the ink that belongs to a box
 
-  cv::Mat frame_, paper_, names_, free_;
-  int scale_ = 1;
+  cv::Mat frame_, paper_, ink_, names_;
+  int scale_ = 1, lowest_ = 0;
   bool dark_ = false;
   std::vector<int> areas_;   // by the names of pieces
   std::vector<char> kept_;
@@ -47,6 +47,10 @@ std::vector<cv::Rect> locate(const cv::Mat& frame);
 
 // The picture of one digit for the classifier: see `Page::crop`.
 cv::Mat crop(const cv::Mat& frame, const cv::Rect& box);
+
+// Lets the process keep what a frame's pictures took for the next frame: asking the kernel for it
+// anew takes as long as finding the digits. For a program that reads many frames.
+void keep_memory();
 
 // Numbers of the boxes in the order of reading.
 std::vector<size_t> reading_order(const std::vector<cv::Rect>& boxes);

@@ -391,6 +391,7 @@ void read_and_show(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  digits::keep_memory();
   std::signal(SIGINT, [](int) { stopped = 1; });
   try {
     read_and_show(parsed(argc, argv));

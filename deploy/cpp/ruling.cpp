@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
+#include <opencv2/imgproc.hpp>
 #include <tuple>
 #include <utility>
 #include <vector>
@@ -34,59 +36,49 @@ int upper_median(std::vector<int> values) {
 
 // --- crests and candidates -----------------------------------------------------------
 
-// The largest (or least) of the `reach` pixels before each row, for all rows of a picture that
-// has `reach` rows more at its top.
-template <typename Extreme>
-void over_rows(cv::Mat& padded, int reach, Extreme extreme) {
-  const int columns = padded.cols;
+// The largest (or least) of `reach` rows from each row on, for a picture with `reach` empty rows at
+// either end: row y is that above row y of the picture, row y + reach + 1 that below it.
+cv::Mat over_rows(const cv::Mat& ink, int reach, bool least) {
+  cv::Mat padded;
+  cv::copyMakeBorder(ink, padded, reach, reach, 0, 0, cv::BORDER_CONSTANT, 0);
   int rows = padded.rows;
   const auto fold = [&](int step) {
     rows -= step;
-    for (int y = 0; y < rows; ++y) {
-      uchar* here = padded.ptr(y);
-      const uchar* other = padded.ptr(y + step);
-      for (int x = 0; x < columns; ++x) here[x] = extreme(here[x], other[x]);
+    // In place: a row is read before it is written.
+    cv::Mat here = padded.rowRange(0, rows);
+    const cv::Mat other = padded.rowRange(step, step + rows);
+    if (least) {
+      cv::min(here, other, here);
+    } else {
+      cv::max(here, other, here);
     }
   };
   int size = 1;
   for (; 2 * size <= reach; size *= 2) fold(size);
   if (reach > size) fold(reach - size);
-}
-
-cv::Mat padded_at(const cv::Mat& ink, int top, int bottom, uchar value) {
-  cv::Mat padded(ink.rows + top + bottom, ink.cols, CV_8U, cv::Scalar(value));
-  ink.copyTo(padded.rowRange(top, top + ink.rows));
   return padded;
 }
 
-struct Extremes {
-  cv::Mat above, below;  // rows from the first on
-  int offset;            // row of `below` that belongs to the first row
-};
-
 cv::Mat ridges(const cv::Mat& ink, int floor, int reach) {
-  const auto least = [](uchar a, uchar b) { return std::min(a, b); };
-  const auto most = [](uchar a, uchar b) { return std::max(a, b); };
-  // Row y of the first holds the pixels y - reach to y - 1, row y + 1 of the second those from
-  // y + 1 to y + reach.
-  cv::Mat above = padded_at(ink, reach, 0, 0), below = padded_at(ink, 0, reach + 1, 0);
-  cv::Mat higher = padded_at(ink, kCrest, 0, 0), lower = padded_at(ink, 0, kCrest + 1, 0);
-  over_rows(above, reach, least);
-  over_rows(below, reach, least);
-  over_rows(higher, kCrest, most);
-  over_rows(lower, kCrest, most);
-  cv::Mat ridge(ink.size(), CV_8U);
-  for (int y = 0; y < ink.rows; ++y) {
-    const uchar* value = ink.ptr(y);
-    const uchar *a = above.ptr(y), *b = below.ptr(y + 1);
-    const uchar *h = higher.ptr(y), *l = lower.ptr(y + 1);
-    uchar* out = ridge.ptr(y);
-    for (int x = 0; x < ink.cols; ++x) {
-      const int half = value[x] >> 1;
-      out[x] = static_cast<uchar>((value[x] >= floor) & (a[x] <= half) & (b[x] <= half) &
-                                  (8 * value[x] >= 7 * std::max(h[x], l[x])));
-    }
-  }
+  const cv::Mat least = over_rows(ink, reach, true);
+  const cv::Mat most = over_rows(ink, kCrest, false);
+  // Whole pictures at once, which OpenCV does sixteen pixels at a time. What overflows is 255 and
+  // larger than any ink, which 64 levels of darkness keep below 204.
+  const auto twice = [](cv::Mat& picture) { cv::add(picture, picture, picture); };
+  const auto rows = [&ink](const cv::Mat& picture, int first) {
+    return picture.rowRange(first, first + ink.rows);
+  };
+  cv::Mat bare, fall, ridge, holds;
+  cv::max(rows(least, 0), rows(least, reach + 1), bare);
+  twice(bare);
+  cv::compare(bare, ink, ridge, cv::CMP_LE);
+  cv::max(rows(most, 0), rows(most, kCrest + 1), fall);
+  cv::subtract(fall, ink, fall);
+  for (int i = 0; i < 3; ++i) twice(fall);
+  cv::compare(fall, ink, holds, cv::CMP_LE);
+  ridge &= holds;
+  cv::compare(ink, floor, holds, cv::CMP_GE);
+  ridge &= holds;
   return ridge;
 }
 
@@ -94,26 +86,33 @@ std::vector<std::vector<int>> candidates(const cv::Mat& ink, int floor, int reac
   const cv::Mat ridge = ridges(ink, floor, reach);
   const int strips = ink.cols / kStrip, height = ink.rows;
   // Counts have two empty rows above and below.
-  std::vector<std::vector<int>> counts(static_cast<size_t>(height) + 4,
-                                       std::vector<int>(static_cast<size_t>(strips), 0));
-  std::vector<int> begun(static_cast<size_t>(strips * kStrip), -1);
+  std::vector<uchar> counts(static_cast<size_t>((height + 4) * strips), 0);
+  std::vector<int> begun(static_cast<size_t>(strips * kStrip), 0);
+  const std::vector<uchar> none(static_cast<size_t>(ink.cols), 0);
   for (int y = 0; y <= height; ++y) {
-    const uchar* row = y < height ? ridge.ptr(y) : nullptr;
-    for (int x = 0; x < strips * kStrip; ++x) {
-      const bool set = row && row[x];
-      if (set == (begun[x] >= 0)) continue;
-      if (set) {
-        begun[x] = y;
-      } else {
-        ++counts[begun[x] + (y - begun[x] - 1) / 2 + 2][x / kStrip];
-        begun[x] = -1;
+    const uchar* row = y < height ? ridge.ptr(y) : none.data();
+    const uchar* before = y > 0 ? ridge.ptr(y - 1) : none.data();
+    // Most rows are as the row above: a strip is compared at once.
+    for (int strip = 0; strip < strips; ++strip) {
+      uint64_t here, above;
+      static_assert(kStrip == sizeof here, "a strip is a word");
+      std::memcpy(&here, row + strip * kStrip, sizeof here);
+      std::memcpy(&above, before + strip * kStrip, sizeof above);
+      if (here == above) continue;
+      for (int x = strip * kStrip; x < (strip + 1) * kStrip; ++x) {
+        if (row[x] == before[x]) continue;
+        if (row[x]) {
+          begun[x] = y;
+        } else {
+          ++counts[(begun[x] + (y - begun[x] - 1) / 2 + 2) * strips + strip];
+        }
       }
     }
   }
   std::vector<std::vector<int>> found(static_cast<size_t>(strips));
   for (int y = 0; y < height; ++y) {
-    const auto &c0 = counts[y], &c1 = counts[y + 1], &c2 = counts[y + 2], &c3 = counts[y + 3],
-               &c4 = counts[y + 4];
+    const uchar *c0 = &counts[y * strips], *c1 = c0 + strips, *c2 = c1 + strips,
+                *c3 = c2 + strips, *c4 = c3 + strips;
     for (int strip = 0; strip < strips; ++strip) {
       const int near = c1[strip] + c2[strip] + c3[strip];
       if (near < kFewest) continue;
@@ -303,7 +302,10 @@ bool is_family(const Chosen& lines, int length) {
          }) >= 3;
 }
 
-bool at_border(int x, int length) { return x <= 2 * kStrip || x >= length - 2 * kStrip; }
+bool at_border(int x, int length) {
+  const int near = std::min(2 * kStrip, std::max(kStrip, length / 24));
+  return x <= near || x >= length - near;
+}
 
 bool alike(const Line& line, const Line& other) {
   const auto [pale, dark] = std::minmax(line.strength, other.strength);

@@ -32,7 +32,7 @@ def ridges(ink, floor, reach):
         (ink >= floor)
         & (255 - most_above(255 - ink, reach, 255) <= half)
         & (255 - most_above(255 - upside_down, reach, 255)[::-1] <= half)
-        & (8 * ink.astype(np.uint16) >= 7 * darkest.astype(np.uint16))
+        & (9 * ink.astype(np.uint16) >= 8 * darkest.astype(np.uint16))
     )
 
 
@@ -292,7 +292,8 @@ def is_family(lines, length):
 
 
 def at_border(x, length):
-    return x <= 2 * STRIP or x >= length - 2 * STRIP
+    near = min(2 * STRIP, max(STRIP, length // 24))
+    return x <= near or x >= length - near
 
 
 def alike(line, other):
