@@ -444,6 +444,17 @@ int64_t typical(const Pieces& pieces, int height, int width) {
   return *(first + (heights.end() - first) / 2);
 }
 
+// Whether `bar` is the bar of a 5, flat, at the head of the rest and to its right.
+bool is_bar_of(const Piece& bar, const Piece& rest, int64_t size, int64_t tall) {
+  const auto is_flat = [tall](const Piece& piece) {
+    const int64_t h = piece.height(), w = piece.width();
+    return 3 * h <= tall && w <= tall && 4 * w >= tall && 2 * w >= 3 * h;
+  };
+  return is_flat(bar) && !is_flat(rest) && bar.left >= rest.left &&
+         10 * (bar.left - rest.right) <= size && 10 * (rest.top - bar.bottom) <= size &&
+         3 * (bar.top - rest.top) <= rest.height();
+}
+
 // Whether two pieces are of one digit; `few`: there are too few to tell the height of the writing.
 bool belong(const Piece& a, const Piece& b, int64_t tall, bool few) {
   if (2 * a.strength() < b.strength() || 2 * b.strength() < a.strength()) return false;
@@ -464,7 +475,7 @@ bool belong(const Piece& a, const Piece& b, int64_t tall, bool few) {
                       2 * wide <= 3 * std::max(tall, both);
   const bool stacked = 3 * across >= narrower && -10 * along <= size && (part || halves);
   const bool crumb = part && -10 * across <= size && -10 * along <= size;
-  return inside || stacked || crumb;
+  return inside || stacked || crumb || is_bar_of(a, b, size, tall) || is_bar_of(b, a, size, tall);
 }
 
 Pieces join_pieces(Pieces pieces, int height, int width) {

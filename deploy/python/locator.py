@@ -537,9 +537,13 @@ def belong(pieces, height, width):
     halves &= 2 * wide <= 3 * np.maximum(tall, both)
     stacked = (3 * across >= np.minimum(w[:, None], w)) & (-10 * along <= size) & (part | halves)
     crumb = part & (-10 * across <= size) & (-10 * along <= size)
+    # The bar of a 5, flat, at the head of the rest and to its right.
+    flat = (3 * h <= tall) & (w <= tall) & (4 * w >= tall) & (2 * w >= 3 * h)
+    bar = flat[:, None] & ~flat & (l[:, None] >= l) & (10 * (l[:, None] - r) <= size)
+    bar &= (10 * (t - b[:, None]) <= size) & (3 * (t[:, None] - t) <= h)
     strength = pieces[:, INK] // pieces[:, AREA]
     alike = 2 * strength[:, None] >= strength
-    return (inside | stacked | crumb) & alike & alike.T
+    return (inside | stacked | crumb | bar | bar.T) & alike & alike.T
 
 
 def typical(pieces, height, width):
