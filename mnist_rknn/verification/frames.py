@@ -6,6 +6,8 @@ separated by `/`; none for a frame without a digit) and, where they are known, `
 """
 
 import csv
+import importlib
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..errors import PipelineError
+from ..files import PROJECT
 from ..recipe import Image
 from .metrics import probabilities, wilson
 
@@ -29,7 +32,7 @@ MOST_PIXELS = 100_000_000
 
 
 class Locator(Protocol):
-    """What is asked of `deploy/python/locator.py`."""
+    """What is asked of `deploy/python/reading.py`, which `deployed_reader` gives."""
 
     def read(self, frame: np.ndarray, classify: Callable) -> list: ...
 
@@ -168,6 +171,14 @@ def read_frame(frame: Frame) -> np.ndarray:
 
 
 # --- reading --------------------------------------------------------------------------
+
+
+def deployed_reader() -> Any:
+    """The module `reading` of the Python program for the board: it needs numpy alone."""
+    folder = str(PROJECT / "deploy" / "python")
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    return importlib.import_module("reading")
 
 
 def classifier(predict: Predict, image: Image) -> Callable[[np.ndarray], tuple[int, float]]:

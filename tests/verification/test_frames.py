@@ -117,3 +117,18 @@ def test_figures_of_a_locator_that_finds_two_of_three(folder):
     assert result["all"]["digits"] == 4 and list(result) == ["plain", "ruled", "all"]
     assert ruled["recall"]["low"] < 2 / 3 < ruled["recall"]["high"]
     assert frames.table(result).shape == (3, 7)
+
+
+def test_the_boards_own_program_is_what_is_measured(folder):
+    picture = np.full((240, 320, 3), 220, np.uint8)
+    cv2.putText(picture, "7", (120, 170), 0, 4, (40, 40, 40), 8, cv2.LINE_AA)
+    cv2.imwrite(str(folder / "a.png"), picture)
+    (folder / "index.csv").write_text("file,digits\na.png,7\n")
+    (folder / "boxes.csv").unlink()
+    image = SimpleNamespace(height=48, width=48, color_order="rgb")
+    index = frames.read_index(folder)
+    found = frames.answers(
+        index, frames.deployed_reader(), lambda pictures: np.eye(10)[[7]] * 9, image
+    )
+    assert [answer.digits for answer in found] == ["7"]
+    assert frames.figures(index, found)["all"]["right"]["count"] == 1
