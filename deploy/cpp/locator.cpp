@@ -468,7 +468,7 @@ bool belong(const Piece& a, const Piece& b, int64_t tall, bool few) {
   const int64_t smaller =
       std::min(std::max(a.height(), a.width()), std::max(b.height(), b.width()));
   const bool inside = across >= narrower && along >= lower && 3 * smaller <= 2 * size;
-  const bool part = 5 * smaller <= 2 * tall;
+  const bool part = 5 * smaller <= 2 * tall && 8 * smaller >= tall;
   const int64_t both = std::max(a.bottom, b.bottom) - std::min(a.top, b.top);
   const int64_t wide = std::max(a.right, b.right) - std::min(a.left, b.left);
   const bool halves = ((4 * along <= lower && 4 * both <= 5 * tall) || (few && 2 * along <= lower)) &&
@@ -485,7 +485,7 @@ Pieces join_pieces(Pieces pieces, int height, int width) {
     const int64_t tall = std::max<int64_t>(typical(pieces, height, width), 1);
     const bool few = std::count_if(pieces.begin(), pieces.end(), [&](const Piece& piece) {
                        return has_shape(piece, height, width);
-                     }) <= 3;
+                     }) <= 2;
     for (size_t i = 0; i < pieces.size(); ++i) {
       for (size_t j = i + 1; j < pieces.size(); ++j) {
         if (belong(pieces[i], pieces[j], tall, few)) join(name, static_cast<int>(i), static_cast<int>(j));

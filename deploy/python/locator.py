@@ -526,11 +526,11 @@ def belong(pieces, height, width):
     tall = max(typical(pieces, height, width), 1)
     inside = (across >= np.minimum(w[:, None], w)) & (along >= np.minimum(h[:, None], h))
     inside &= 3 * smaller <= 2 * size
-    # A whole digit is no part of its neighbour, be it half as tall.
-    part = 5 * smaller <= 2 * tall
+    # A whole digit is no part of its neighbour, be it half as tall, and a speck ties no two digits.
+    part = (5 * smaller <= 2 * tall) & (8 * smaller >= tall)
     both = np.maximum(b[:, None], b) - np.minimum(t[:, None], t)
     halves = (4 * along <= np.minimum(h[:, None], h)) & (4 * both <= 5 * tall)
-    if np.count_nonzero(has_shape(pieces, height, width)) <= 3:
+    if np.count_nonzero(has_shape(pieces, height, width)) <= 2:
         # Too few to tell the height of the writing: halves of one digit, more likely.
         halves |= 2 * along <= np.minimum(h[:, None], h)
     wide = np.maximum(r[:, None], r) - np.minimum(l[:, None], l)
