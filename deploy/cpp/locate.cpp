@@ -1,5 +1,5 @@
-// Prints the boxes that the locator finds in raw frames, one JSON line a frame. For the PC: it is
-// how the tests compare it with the Python locator.
+// Prints the boxes that the locator finds in raw frames, and the side and the checksums of their
+// crops, one JSON line a frame. For the PC: it is how the tests compare it with the Python locator.
 //
 //   locate WIDTH HEIGHT FRAME.bgr...
 
@@ -7,10 +7,27 @@
 #include <cstdio>
 #include <cstdlib>
 #include <fstream>
+#include <vector>
 
 #include "locator.hpp"
 
+namespace {
+
+// Adler-32 (RFC 1950), as zlib.adler32 in Python.
+unsigned checksum(const cv::Mat& picture) {
+  unsigned a = 1, b = 0;
+  const size_t bytes = picture.total() * picture.elemSize();
+  for (size_t i = 0; i < bytes; ++i) {
+    a = (a + picture.data[i]) % 65521;
+    b = (b + a) % 65521;
+  }
+  return b << 16 | a;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
+  digits::keep_memory();
   const int width = argc > 3 ? std::atoi(argv[1]) : 0;
   const int height = argc > 3 ? std::atoi(argv[2]) : 0;
   if (width < 1 || height < 1 || width > 16384 || height > 16384) {
@@ -27,15 +44,27 @@ int main(int argc, char** argv) {
       return 1;
     }
     const auto start = std::chrono::steady_clock::now();
-    const std::vector<cv::Rect> boxes = digits::locate(frame);
-    const std::chrono::duration<double, std::milli> took =
-        std::chrono::steady_clock::now() - start;
-    std::printf("{\"milliseconds\": %.3f, \"boxes\": [", took.count());
-    for (size_t n = 0; n < boxes.size(); ++n) {
-      const cv::Rect& b = boxes[n];
-      const cv::Rect s = digits::square(b, height, width);
-      std::printf("%s{\"box\": [%d, %d, %d, %d], \"square\": [%d, %d, %d, %d]}", n ? ", " : "",
-                  b.x, b.y, b.width, b.height, s.x, s.y, s.width, s.height);
+    const digits::Page page(frame);
+    const auto located = std::chrono::steady_clock::now();
+    std::vector<cv::Mat> crops;
+    for (const cv::Rect& box : page.boxes) crops.push_back(page.crop(box));
+    const auto cropped = std::chrono::steady_clock::now();
+    using Milliseconds = std::chrono::duration<double, std::milli>;
+    std::printf("{\"locate_ms\": %.3f, \"crop_ms\": %.3f, \"more\": %d, \"boxes\": [",
+                Milliseconds(located - start).count(), Milliseconds(cropped - located).count(),
+                page.more);
+    for (size_t n = 0; n < page.boxes.size(); ++n) {
+      const cv::Rect& b = page.boxes[n];
+      std::printf("%s{\"box\": [%d, %d, %d, %d], \"crop\": [%d, %u, %u], \"cuts\": [",
+                  n ? ", " : "", b.x, b.y, b.width, b.height, crops[n].rows, checksum(crops[n]),
+                  checksum(page.crop(b, true)));
+      const auto cuts = page.cuts(b);
+      for (size_t m = 0; m < cuts.size(); ++m) {
+        const auto& [one, other] = cuts[m];
+        std::printf("%s[%d, %d, %d, %d, %d, %d, %d, %d]", m ? ", " : "", one.x, one.y, one.width,
+                    one.height, other.x, other.y, other.width, other.height);
+      }
+      std::printf("]}");
     }
     std::printf("]}\n");
   }

@@ -5,25 +5,40 @@
 #include <algorithm>
 #include <array>
 #include <cstdint>
+#include <cstdlib>
+#include <cstring>
 #include <numeric>
+#include <opencv2/core/hal/intrin.hpp>
 #include <opencv2/imgproc.hpp>
+#include <stdexcept>
 #include <tuple>
+#include <utility>
+
+#include "ruling.hpp"
+
+#if defined(__GLIBC__) && !defined(__UCLIBC__)
+#include <malloc.h>
+#endif
 
 namespace digits {
 namespace {
 
-constexpr int kLongSide = 320;      // the gray picture's longer side, about
+constexpr int kLongSide = 640;      // the gray picture's longer side, about
 constexpr int kDarkFrame = 112;     // median gray below which light strokes are looked for
 constexpr int kClear = 12;          // gray levels between a light stroke and what is around it
 constexpr int kDarkness = 64;       // added to the paper's gray: noise in shadows is no ink
 constexpr int kLeastInk = 12;       // of 255: fainter is texture of the paper
-constexpr size_t kMostPieces = 128; // more ink than this is no writing
+constexpr int kPalest = 18;         // mean ink of a piece: paler is a stain, or a table's grain
+constexpr size_t kMostPieces = 320; // in the order of their ink
+constexpr size_t kNoise = 1200;     // pieces: so many are no writing
 constexpr size_t kMostDigits = 48;
 constexpr int kRounds = 8;          // of raising the threshold of a piece that is too large
+constexpr int kCrop = 96;           // pixels: no picture for the classifier is larger
 
 struct Piece {
   int64_t top, left, bottom, right;  // the box, end exclusive
   int64_t area, ink, runs;           // its pixels, the sum of their ink, stretches of a row
+  int name;                          // number of the component
 
   int64_t height() const { return bottom - top; }
   int64_t width() const { return right - left; }
@@ -38,14 +53,32 @@ cv::Mat smoothed(const cv::Mat& gray) {
   cv::Mat padded;
   cv::copyMakeBorder(gray, padded, 1, 1, 1, 1, cv::BORDER_REPLICATE);
   cv::Mat result(gray.size(), CV_8U);
-  std::vector<int> column(static_cast<size_t>(padded.cols));
+  std::vector<uint16_t> column(static_cast<size_t>(padded.cols));
   for (int y = 0; y < gray.rows; ++y) {
     const uchar* above = padded.ptr(y);
     const uchar* here = padded.ptr(y + 1);
     const uchar* below = padded.ptr(y + 2);
-    for (int x = 0; x < padded.cols; ++x) column[x] = above[x] + here[x] + below[x];
+    for (int x = 0; x < padded.cols; ++x) {
+      column[x] = static_cast<uint16_t>(above[x] + here[x] + below[x]);
+    }
     uchar* out = result.ptr(y);
-    for (int x = 0; x < gray.cols; ++x) {
+    int x = 0;
+#if CV_SIMD128
+    // Up to 2,299 a ninth is 7,282 of 65,536, rounded down.
+    const cv::v_uint16x8 half = cv::v_setall_u16(4), ninth = cv::v_setall_u16(7282);
+    for (; x + 16 <= gray.cols; x += 16) {
+      cv::v_uint16x8 means[2];
+      for (int i = 0; i < 2; ++i) {
+        const uint16_t* from = column.data() + x + 8 * i;
+        const cv::v_uint16x8 sum =
+            cv::v_add_wrap(cv::v_add_wrap(cv::v_load(from), cv::v_load(from + 1)),
+                           cv::v_add_wrap(cv::v_load(from + 2), half));
+        means[i] = cv::v_mul_hi(sum, ninth);
+      }
+      cv::v_store(out + x, cv::v_pack(means[0], means[1]));
+    }
+#endif
+    for (; x < gray.cols; ++x) {
       out[x] = static_cast<uchar>((column[x] + column[x + 1] + column[x + 2] + 4) / 9);
     }
   }
@@ -57,6 +90,36 @@ cv::Mat reduced_gray(const cv::Mat& frame, int& scale) {
   scale = std::max(1, (std::max(frame.rows, frame.cols) + kLongSide / 2) / kLongSide);
   cv::Mat gray(frame.rows / scale, frame.cols / scale, CV_8U);
   const uint32_t pixels = static_cast<uint32_t>(scale * scale);
+  // Weights of ITU-R BT.601, times 256.
+  if (scale == 1) {
+    for (int y = 0; y < gray.rows; ++y) {
+      const uchar* pixel = frame.ptr(y);
+      uchar* out = gray.ptr(y);
+      int x = 0;
+#if CV_SIMD128
+      for (; x + 16 <= gray.cols; x += 16, pixel += 48) {
+        cv::v_uint8x16 blue, green, red;
+        cv::v_load_deinterleave(pixel, blue, green, red);
+        cv::v_uint16x8 b[2], g[2], r[2];
+        cv::v_expand(blue, b[0], b[1]);
+        cv::v_expand(green, g[0], g[1]);
+        cv::v_expand(red, r[0], r[1]);
+        for (int i = 0; i < 2; ++i) {
+          // Below 65,536: the sum does not wrap.
+          b[i] = cv::v_add_wrap(
+              cv::v_add_wrap(cv::v_mul_wrap(b[i], cv::v_setall_u16(29)), cv::v_setall_u16(128)),
+              cv::v_add_wrap(cv::v_mul_wrap(g[i], cv::v_setall_u16(150)),
+                             cv::v_mul_wrap(r[i], cv::v_setall_u16(77))));
+        }
+        cv::v_store(out + x, cv::v_pack(cv::v_shr<8>(b[0]), cv::v_shr<8>(b[1])));
+      }
+#endif
+      for (; x < gray.cols; ++x, pixel += 3) {
+        out[x] = static_cast<uchar>((29 * pixel[0] + 150 * pixel[1] + 77 * pixel[2] + 128) >> 8);
+      }
+    }
+    return smoothed(gray);
+  }
   std::vector<uint32_t> total(static_cast<size_t>(gray.cols));
   for (int y = 0; y < gray.rows; ++y) {
     std::fill(total.begin(), total.end(), 0u);
@@ -64,7 +127,6 @@ cv::Mat reduced_gray(const cv::Mat& frame, int& scale) {
       const uchar* pixel = frame.ptr(y * scale + row);
       for (uint32_t& sum : total) {
         for (int column = 0; column < scale; ++column, pixel += 3) {
-          // Weights of ITU-R BT.601, times 256.
           sum += 29u * pixel[0] + 150u * pixel[1] + 77u * pixel[2];
         }
       }
@@ -74,7 +136,7 @@ cv::Mat reduced_gray(const cv::Mat& frame, int& scale) {
       out[x] = static_cast<uchar>((total[x] + 128u * pixels) / (256u * pixels));
     }
   }
-  return scale == 1 ? smoothed(gray) : gray;
+  return gray;
 }
 
 // Gray of the paper: a closing with windows that reach `reach` pixels each way.
@@ -88,13 +150,14 @@ cv::Mat paper_under(const cv::Mat& gray, int reach) {
   return picture(cv::Rect(reach, reach, gray.cols, gray.rows)).clone();
 }
 
-// The lower median.
+// The lower median of every second pixel of every second row.
 int median(const cv::Mat& picture) {
   std::array<int, 256> counts{};
-  for (int y = 0; y < picture.rows; ++y) {
-    for (const uchar *p = picture.ptr(y), *end = p + picture.cols; p != end; ++p) ++counts[*p];
+  for (int y = 0; y < picture.rows; y += 2) {
+    const uchar* row = picture.ptr(y);
+    for (int x = 0; x < picture.cols; x += 2) ++counts[row[x]];
   }
-  const int half = (picture.rows * picture.cols + 1) / 2;
+  const int half = ((picture.rows + 1) / 2 * ((picture.cols + 1) / 2) + 1) / 2;
   int value = 0;
   for (int upto = counts[0]; upto < half; upto += counts[++value]) {
   }
@@ -115,15 +178,47 @@ bool is_light_on_dark(const cv::Mat& gray) {
   return median(gray) < kDarkFrame && 2 * clear_pixels(255 - gray) > 3 * clear_pixels(gray);
 }
 
-cv::Mat ink_of_frame(cv::Mat gray) {
-  if (is_light_on_dark(gray)) gray = 255 - gray;
-  cv::Mat ink = paper_under(gray, std::min(gray.rows, gray.cols) / 12);
+cv::Mat paper_of(const cv::Mat& gray) {
+  if (std::max(gray.rows, gray.cols) < kLongSide * 5 / 8) {
+    return paper_under(gray, std::min(gray.rows, gray.cols) / 12);
+  }
+  cv::Mat half((gray.rows + 1) / 2, (gray.cols + 1) / 2, CV_8U);
+  for (int y = 0; y < half.rows; ++y) {
+    const uchar *upper = gray.ptr(2 * y), *lower = gray.ptr(std::min(2 * y + 1, gray.rows - 1));
+    uchar* out = half.ptr(y);
+    for (int x = 0; x < gray.cols / 2; ++x) {
+      const int sum = upper[2 * x] + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1];
+      out[x] = static_cast<uchar>((sum + 2) >> 2);
+    }
+    const int last = gray.cols - 1;
+    if (gray.cols % 2) out[half.cols - 1] = static_cast<uchar>((2 * upper[last] + 2 * lower[last] + 2) >> 2);
+  }
+  const cv::Mat paper = paper_under(half, std::min(half.rows, half.cols) / 12);
+  cv::Mat whole(gray.size(), CV_8U);
   for (int y = 0; y < gray.rows; ++y) {
-    const uchar* on = gray.ptr(y);
-    uchar* under = ink.ptr(y);
+    const uchar* from = paper.ptr(y / 2);
+    uchar* out = whole.ptr(y);
+    for (int x = 0; x + 1 < gray.cols; x += 2) out[x] = out[x + 1] = from[x / 2];
+    out[gray.cols - 1] = from[half.cols - 1];
+  }
+  return whole;
+}
+
+cv::Mat ink_on(const cv::Mat& gray, const cv::Mat& paper) {
+  std::array<uint16_t, 256> shares;
+  for (int light = 0; light < 256; ++light) {
+    shares[light] = static_cast<uint16_t>(255 * 256 / (light + kDarkness));
+  }
+  cv::Mat taken, ink(gray.size(), CV_8U);
+  cv::subtract(paper, gray, taken);  // not below 0
+  std::vector<uint16_t> share(static_cast<size_t>(gray.cols));
+  for (int y = 0; y < gray.rows; ++y) {
+    const uchar *from = taken.ptr(y), *under = paper.ptr(y);
+    for (int x = 0; x < gray.cols; ++x) share[x] = shares[under[x]];
+    const uint16_t* factor = share.data();
+    uchar* __restrict out = ink.ptr(y);
     for (int x = 0; x < gray.cols; ++x) {
-      const int taken = std::max(0, under[x] - on[x]);
-      under[x] = static_cast<uchar>(taken * 255 / (under[x] + kDarkness));
+      out[x] = static_cast<uchar>(from[x] * factor[x] >> 8);
     }
   }
   return ink;
@@ -166,7 +261,15 @@ Components components(const cv::Mat& mask, const cv::Mat& ink) {
     row_start = above_end;
     const uchar* set = mask.ptr(y);
     for (int x = 0; x < mask.cols; ++x) {
-      if (!set[x]) continue;
+      if (!set[x]) {
+        // Mostly nothing: eight pixels at once.
+        for (uint64_t eight; x + 8 <= mask.cols; x += 8) {
+          std::memcpy(&eight, set + x, sizeof eight);
+          if (eight) break;
+        }
+        while (x < mask.cols && !set[x]) ++x;
+        if (x == mask.cols) break;
+      }
       const int start = x;
       while (x < mask.cols && set[x]) ++x;
       const int number = static_cast<int>(runs.size());
@@ -184,7 +287,8 @@ Components components(const cv::Mat& mask, const cv::Mat& ink) {
     const Run& run = runs[i];
     if (first == static_cast<int>(i)) {
       found.names[i] = static_cast<int>(found.pieces.size());
-      found.pieces.push_back({run.row, run.start, run.row + 1, run.end, 0, 0, 0});
+      found.pieces.push_back(
+          {run.row, run.start, run.row + 1, run.end, 0, 0, 0, found.names[i]});
     } else {
       found.names[i] = found.names[first];
     }
@@ -204,11 +308,12 @@ bool too_large(const Piece& piece, int height, int width) {
   const int64_t h = piece.height(), w = piece.width();
   const bool fills = 20 * w >= 19 * width || (10 * h >= 9 * height && 10 * w >= 9 * width);
   const bool wide = 3 * w >= width && 5 * w >= 8 * h;
-  const bool blot = 3 * h > w && 5 * piece.area > 2 * piece.runs * std::max(h, w);
+  const bool blot = 3 * h > w && 9 * piece.area > 5 * piece.runs * std::max(h, w);
   return fills || wide || blot;
 }
 
-Pieces find_pieces(const cv::Mat& ink, int& lowest) {
+// `names` gets the number of each pixel's piece and one more (at most 65535), CV_16U; `lowest` the lowest threshold.
+Pieces find_pieces(const cv::Mat& ink, cv::Mat& names, int& lowest) {
   lowest = std::max(kLeastInk, 4 * median(ink));
   int level = lowest;
   cv::Mat mask = ink >= lowest;
@@ -232,7 +337,15 @@ Pieces find_pieces(const cv::Mat& ink, int& lowest) {
       }
     }
   }
-  return components(strokes, ink).pieces;
+  Components found = components(strokes, ink);
+  names = cv::Mat::zeros(ink.size(), CV_16U);
+  for (size_t i = 0; i < found.runs.size(); ++i) {
+    const Run& run = found.runs[i];
+    uint16_t* row = names.ptr<uint16_t>(run.row);
+    std::fill(row + run.start, row + run.end,
+              static_cast<uint16_t>(std::min(found.names[i] + 1, 65535)));
+  }
+  return std::move(found.pieces);
 }
 
 // --- from pieces to digits -----------------------------------------------------------
@@ -245,12 +358,14 @@ bool has_shape(const Piece& piece, int height, int width) {
   return high && w <= 2 * h && h <= 14 * w && !blot && !whole;
 }
 
-bool is_line_or_speck(const Piece& piece, int lowest, int height, int width) {
+int near_border(int height, int width) { return 1 + std::min(height, width) / 128; }
+
+bool is_line_or_bit(const Piece& piece, int lowest, int height, int width) {
   const int64_t h = piece.height(), w = piece.width();
-  const int near = 1 + std::min(height, width) / 64;
+  const int near = near_border(height, width);
   const bool at_end = piece.top <= near || piece.bottom >= height - near;
   const bool at_side = piece.left <= near || piece.right >= width - near;
-  return std::max(h, w) < 4 || 5 * piece.ink < 6 * lowest * piece.area ||
+  return 5 * piece.ink < std::max(6 * lowest, 5 * kPalest) * piece.area ||
          (w >= 6 * h && 3 * w >= width) || (h >= 8 * w && 5 * h >= 4 * height) ||
          (at_end && 3 * h < height) || (at_side && 6 * w < width);
 }
@@ -271,7 +386,7 @@ bool is_frame(size_t outer, const Pieces& pieces, int height, int width) {
   int within = 0, tall_within = 0;
   const Piece& around = pieces[outer];
   const int64_t h = around.height();
-  const int near = 1 + std::min(height, width) / 64;
+  const int near = near_border(height, width);
   const bool at_border = around.top <= near || around.left <= near ||
                          around.bottom >= height - near || around.right >= width - near;
   for (size_t i = 0; i < pieces.size(); ++i) {
@@ -288,7 +403,9 @@ Pieces drop_lines(Pieces pieces, int lowest, int height, int width) {
   const auto drop = [&pieces](const auto& unwanted) {
     pieces.erase(std::remove_if(pieces.begin(), pieces.end(), unwanted), pieces.end());
   };
-  drop([&](const Piece& piece) { return is_line_or_speck(piece, lowest, height, width); });
+  drop([](const Piece& piece) { return std::max(piece.height(), piece.width()) < 4; });
+  if (pieces.size() > kNoise) return {};
+  drop([&](const Piece& piece) { return is_line_or_bit(piece, lowest, height, width); });
   std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) {
     return std::make_tuple(-a.ink, a.right, a.bottom, a.left, a.top) <
            std::make_tuple(-b.ink, b.right, b.bottom, b.left, b.top);
@@ -298,8 +415,9 @@ Pieces drop_lines(Pieces pieces, int lowest, int height, int width) {
   int64_t weighted = 0, amount = 0;
   for (const Piece& piece : pieces) {
     if (!has_shape(piece, height, width)) continue;
-    weighted += piece.ink * piece.strength();
-    amount += piece.ink;
+    const int64_t weight = piece.ink * piece.strength() * piece.strength();
+    weighted += weight * piece.strength();
+    amount += weight;
   }
   if (amount > 0) {
     const int64_t writing = weighted / amount;
@@ -313,29 +431,64 @@ Pieces drop_lines(Pieces pieces, int lowest, int height, int width) {
   return kept;
 }
 
-bool belong(const Piece& a, const Piece& b) {
+// Height of the writing.
+int64_t typical(const Pieces& pieces, int height, int width) {
+  std::vector<int64_t> heights;
+  for (const Piece& piece : pieces) {
+    if (has_shape(piece, height, width)) heights.push_back(piece.height());
+  }
+  if (heights.empty()) return 0;
+  std::sort(heights.begin(), heights.end());
+  const auto first = std::find_if(heights.begin(), heights.end(),
+                                  [&](int64_t h) { return 6 * h >= heights.back(); });
+  return *(first + (heights.end() - first) / 2);
+}
+
+// Whether `bar` is the bar of a 5, flat, at the head of the rest and to its right.
+bool is_bar_of(const Piece& bar, const Piece& rest, int64_t size, int64_t tall) {
+  const auto is_flat = [tall](const Piece& piece) {
+    const int64_t h = piece.height(), w = piece.width();
+    return 3 * h <= tall && w <= tall && 4 * w >= tall && 2 * w >= 3 * h;
+  };
+  return is_flat(bar) && !is_flat(rest) && bar.left >= rest.left &&
+         10 * (bar.left - rest.right) <= size && 10 * (rest.top - bar.bottom) <= size &&
+         3 * (bar.top - rest.top) <= rest.height();
+}
+
+// Whether two pieces are of one digit; `few`: there are too few to tell the height of the writing.
+bool belong(const Piece& a, const Piece& b, int64_t tall, bool few) {
   if (2 * a.strength() < b.strength() || 2 * b.strength() < a.strength()) return false;
   // Shared; a gap is negative.
   const int64_t across = std::min(a.right, b.right) - std::max(a.left, b.left);
   const int64_t along = std::min(a.bottom, b.bottom) - std::max(a.top, b.top);
   const int64_t narrower = std::min(a.width(), b.width());
+  const int64_t lower = std::min(a.height(), b.height());
   const int64_t size = std::max(std::max(a.height(), a.width() * 3 / 4),
                                 std::max(b.height(), b.width() * 3 / 4));
   const int64_t smaller =
       std::min(std::max(a.height(), a.width()), std::max(b.height(), b.width()));
-  const bool inside = across >= narrower && along >= std::min(a.height(), b.height());
-  const bool stacked = 3 * across >= narrower && -10 * along <= size;
-  const bool crumb = 2 * smaller <= size && -10 * across <= size && -10 * along <= size;
-  return inside || stacked || crumb;
+  const bool inside = across >= narrower && along >= lower && 3 * smaller <= 2 * size;
+  const bool part = 5 * smaller <= 2 * tall && 8 * smaller >= tall;
+  const int64_t both = std::max(a.bottom, b.bottom) - std::min(a.top, b.top);
+  const int64_t wide = std::max(a.right, b.right) - std::min(a.left, b.left);
+  const bool halves = ((4 * along <= lower && 4 * both <= 5 * tall) || (few && 2 * along <= lower)) &&
+                      2 * wide <= 3 * std::max(tall, both);
+  const bool stacked = 3 * across >= narrower && -10 * along <= size && (part || halves);
+  const bool crumb = part && -10 * across <= size && -10 * along <= size;
+  return inside || stacked || crumb || is_bar_of(a, b, size, tall) || is_bar_of(b, a, size, tall);
 }
 
-Pieces join_pieces(Pieces pieces) {
+Pieces join_pieces(Pieces pieces, int height, int width) {
   while (true) {
     std::vector<int> name(pieces.size());
     std::iota(name.begin(), name.end(), 0);
+    const int64_t tall = std::max<int64_t>(typical(pieces, height, width), 1);
+    const bool few = std::count_if(pieces.begin(), pieces.end(), [&](const Piece& piece) {
+                       return has_shape(piece, height, width);
+                     }) <= 2;
     for (size_t i = 0; i < pieces.size(); ++i) {
       for (size_t j = i + 1; j < pieces.size(); ++j) {
-        if (belong(pieces[i], pieces[j])) join(name, static_cast<int>(i), static_cast<int>(j));
+        if (belong(pieces[i], pieces[j], tall, few)) join(name, static_cast<int>(i), static_cast<int>(j));
       }
     }
     Pieces whole;
@@ -362,75 +515,322 @@ Pieces join_pieces(Pieces pieces) {
 }
 
 Pieces choose_digits(const Pieces& pieces, int height, int width) {
-  int64_t tallest = 0, darkest = 0;
+  const int64_t tall = typical(pieces, height, width);
+  if (!tall) return {};
+  const auto is_shaped = [&](const Piece& piece) {
+    const int64_t h = piece.height(), w = piece.width();
+    return has_shape(piece, height, width) ||
+           (w > 2 * h && w <= 8 * h && 10 * h >= 6 * tall && 10 * h <= 16 * tall);
+  };
+  int64_t darkest = 0;
   for (const Piece& piece : pieces) {
-    if (has_shape(piece, height, width)) tallest = std::max(tallest, piece.height());
-  }
-  for (const Piece& piece : pieces) {
-    if (has_shape(piece, height, width) && 2 * piece.height() >= tallest) {
+    if (is_shaped(piece) && 2 * piece.height() >= tall) {
       darkest = std::max(darkest, piece.strength());
     }
   }
   Pieces chosen;
   for (const Piece& piece : pieces) {
-    if (has_shape(piece, height, width) && 5 * piece.height() >= 2 * tallest &&
-        3 * piece.strength() >= darkest && chosen.size() < kMostDigits) {
+    if (is_shaped(piece) && 3 * piece.height() >= tall && 3 * piece.strength() >= darkest) {
       chosen.push_back(piece);
     }
   }
-  return chosen;
-}
-
-Pieces reading_order(Pieces pieces) {
-  std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) {
-    return std::tie(a.left, a.top, a.right, a.bottom) < std::tie(b.left, b.top, b.right, b.bottom);
-  });
-  std::vector<Pieces> lines;
-  for (const Piece& piece : pieces) {
-    const auto goes_on = [&piece](const Pieces& line) {
-      const Piece& end = line.back();
-      const int64_t beside = std::min(piece.bottom, end.bottom) - std::max(piece.top, end.top);
-      return 2 * beside >= std::min(piece.height(), end.height());
-    };
-    const auto line = std::find_if(lines.begin(), lines.end(), goes_on);
-    if (line == lines.end()) {
-      lines.push_back({piece});
-    } else {
-      line->push_back(piece);
-    }
+  const auto thick = [](const Piece& piece) { return 16 * piece.area / piece.runs; };
+  const auto is_sliver = [](const Piece& piece) { return 5 * piece.width() < piece.height(); };
+  std::vector<int64_t> others;
+  for (const Piece& piece : chosen) {
+    if (!is_sliver(piece)) others.push_back(thick(piece));
   }
-  std::stable_sort(lines.begin(), lines.end(), [](const Pieces& a, const Pieces& b) {
-    return std::make_tuple(a[0].top + a[0].bottom, a[0].left) <
-           std::make_tuple(b[0].top + b[0].bottom, b[0].left);
-  });
-  Pieces ordered;
-  for (const Pieces& line : lines) ordered.insert(ordered.end(), line.begin(), line.end());
-  return ordered;
+  if (others.empty()) return chosen;
+  std::sort(others.begin(), others.end());
+  const int64_t usual = others[others.size() / 2];
+  chosen.erase(std::remove_if(chosen.begin(), chosen.end(),
+                              [&](const Piece& piece) {
+                                return is_sliver(piece) && 3 * thick(piece) < usual;
+                              }),
+               chosen.end());
+  return chosen;
 }
 
 }  // namespace
 
-std::vector<cv::Rect> locate(const cv::Mat& frame) {
-  int scale = 1, lowest = 0;
-  const cv::Mat gray = reduced_gray(frame, scale);
-  if (std::min(gray.rows, gray.cols) < 16) return {};
-  Pieces pieces = find_pieces(ink_of_frame(gray), lowest);
-  pieces = join_pieces(drop_lines(std::move(pieces), lowest, gray.rows, gray.cols));
-  std::vector<cv::Rect> boxes;
-  for (const Piece& piece : reading_order(choose_digits(pieces, gray.rows, gray.cols))) {
-    boxes.emplace_back(static_cast<int>(piece.left) * scale, static_cast<int>(piece.top) * scale,
-                       static_cast<int>(piece.width()) * scale,
-                       static_cast<int>(piece.height()) * scale);
+// --- the order of reading ------------------------------------------------------------
+
+std::vector<size_t> reading_order(const std::vector<cv::Rect>& boxes) {
+  std::vector<size_t> from_left(boxes.size());
+  std::iota(from_left.begin(), from_left.end(), 0);
+  std::stable_sort(from_left.begin(), from_left.end(), [&](size_t i, size_t j) {
+    const cv::Rect &a = boxes[i], &b = boxes[j];
+    return std::make_tuple(a.x, a.y, a.x + a.width, a.y + a.height) <
+           std::make_tuple(b.x, b.y, b.x + b.width, b.y + b.height);
+  });
+  std::vector<std::vector<size_t>> lines;
+  for (const size_t i : from_left) {
+    const cv::Rect& box = boxes[i];
+    const auto goes_on = [&](const std::vector<size_t>& line) {
+      const cv::Rect& end = boxes[line.back()];
+      const int beside =
+          std::min(box.y + box.height, end.y + end.height) - std::max(box.y, end.y);
+      return 2 * beside >= std::min(box.height, end.height);
+    };
+    const auto line = std::find_if(lines.begin(), lines.end(), goes_on);
+    if (line == lines.end()) {
+      lines.push_back({i});
+    } else {
+      line->push_back(i);
+    }
   }
-  return boxes;
+  std::stable_sort(lines.begin(), lines.end(), [&](const auto& a, const auto& b) {
+    const cv::Rect &one = boxes[a[0]], &other = boxes[b[0]];
+    return std::make_tuple(2 * one.y + one.height, one.x) <
+           std::make_tuple(2 * other.y + other.height, other.x);
+  });
+  std::vector<size_t> ordered;
+  for (const auto& line : lines) ordered.insert(ordered.end(), line.begin(), line.end());
+  return ordered;
 }
 
-cv::Rect square(const cv::Rect& box, int height, int width) {
-  const int side = std::max(box.width, box.height) * 8 / 5 + 2;
-  const int across = std::min(side, width), along = std::min(side, height);
-  const int left = std::clamp((2 * box.x + box.width - across) / 2, 0, width - across);
-  const int top = std::clamp((2 * box.y + box.height - along) / 2, 0, height - along);
-  return {left, top, across, along};
+// --- a page --------------------------------------------------------------------------
+
+namespace {
+
+cv::Mat as_bgr(const cv::Mat& frame) {
+  if (frame.depth() != CV_8U) throw std::invalid_argument("8 bits a channel are read");
+  const int channels = frame.channels();
+  if (frame.empty() || channels == 3) return frame;
+  if (channels != 1 && channels != 4) {
+    throw std::invalid_argument("a frame has 1, 3 or 4 channels");
+  }
+  cv::Mat result;
+  cv::cvtColor(frame, result, channels == 1 ? cv::COLOR_GRAY2BGR : cv::COLOR_BGRA2BGR);
+  return result;
 }
+
+int floored(int value, int by) { return value >= 0 ? value / by : -((-value + by - 1) / by); }
+
+// Up to three places, apart from each other and from the ends, where `amounts` is least.
+std::vector<int> thinnest(const std::vector<int>& amounts) {
+  const int length = static_cast<int>(amounts.size());
+  std::vector<std::tuple<int, int, int>> order;
+  for (int at = length / 5; at < length - length / 5; ++at) {
+    order.emplace_back(amounts[at], std::abs(2 * at - length), at);
+  }
+  std::sort(order.begin(), order.end());
+  std::vector<int> chosen;
+  for (const auto& candidate : order) {
+    const int at = std::get<2>(candidate);
+    const bool apart = std::all_of(chosen.begin(), chosen.end(), [&](int other) {
+      return 8 * std::abs(at - other) >= length;
+    });
+    if (chosen.size() < 3 && apart) chosen.push_back(at);
+  }
+  return chosen;
+}
+
+// The box of what is not 0.
+cv::Rect trimmed_to_ink(const cv::Mat& ink) {
+  int left = ink.cols, top = ink.rows, right = 0, bottom = 0;
+  for (int y = 0; y < ink.rows; ++y) {
+    const uchar* row = ink.ptr(y);
+    for (int x = 0; x < ink.cols; ++x) {
+      if (!row[x]) continue;
+      left = std::min(left, x);
+      top = std::min(top, y);
+      right = std::max(right, x + 1);
+      bottom = y + 1;
+    }
+  }
+  return right ? cv::Rect(left, top, right - left, bottom - top) : cv::Rect();
+}
+
+}  // namespace
+
+Page::Page(const cv::Mat& given) : frame_(as_bgr(given)) {
+  if (std::min(frame_.rows, frame_.cols) < 16) return;
+  cv::Mat gray = reduced_gray(frame_, scale_);
+  if (std::min(gray.rows, gray.cols) < 16) return;
+  dark_ = is_light_on_dark(gray);
+  if (dark_) gray = 255 - gray;
+  paper_ = paper_of(gray);
+  const int height = gray.rows, width = gray.cols;
+  ink_ = without_lines(ink_on(gray, paper_), kLeastInk, std::max(2, std::max(height, width) / 42));
+  Pieces pieces = find_pieces(ink_, names_, lowest_);
+  areas_.assign(pieces.size() + 1, 0);
+  kept_.assign(pieces.size() + 1, 0);
+  for (const Piece& piece : pieces) areas_[piece.name + 1] = static_cast<int>(piece.area);
+  pieces = drop_lines(std::move(pieces), lowest_, height, width);
+  for (const Piece& piece : pieces) kept_[piece.name + 1] = 1;
+  pieces = choose_digits(join_pieces(std::move(pieces), height, width), height, width);
+  std::vector<cv::Rect> found;
+  for (const Piece& piece : pieces) {
+    found.emplace_back(static_cast<int>(piece.left), static_cast<int>(piece.top),
+                       static_cast<int>(piece.width()), static_cast<int>(piece.height()));
+  }
+  for (const size_t i : reading_order(found)) {
+    const cv::Rect& box = found[i];
+    if (boxes.size() == kMostDigits) {
+      ++more;
+    } else {
+      boxes.emplace_back(box.x * scale_, box.y * scale_, box.width * scale_, box.height * scale_);
+    }
+  }
+}
+
+cv::Mat Page::own(const cv::Rect& place) const {
+  std::vector<int> inside(kept_.size(), 0);
+  for (int y = place.y; y < place.y + place.height; ++y) {
+    const uint16_t* row = names_.ptr<uint16_t>(y);
+    for (int x = place.x; x < place.x + place.width; ++x) {
+      if (kept_[row[x]]) ++inside[row[x]];
+    }
+  }
+  const int all = std::accumulate(inside.begin(), inside.end(), 0);
+  cv::Mat own(place.size(), CV_8U);
+  for (int y = 0; y < place.height; ++y) {
+    const uint16_t* row = names_.ptr<uint16_t>(place.y + y) + place.x;
+    uchar* out = own.ptr(y);
+    for (int x = 0; x < place.width; ++x) {
+      const int count = inside[row[x]];
+      out[x] = count > 0 && (2 * count >= areas_[row[x]] || 2 * count >= all) ? 255 : 0;
+    }
+  }
+  return own;
+}
+
+cv::Rect Page::place_of(const cv::Rect& box) const {
+  const cv::Rect all(0, 0, names_.cols, names_.rows);
+  return cv::Rect(box.x / scale_, box.y / scale_, box.width / scale_, box.height / scale_) & all;
+}
+
+cv::Mat Page::crop(const cv::Rect& box, bool wider) const {
+  const int longest = std::max(box.width, box.height);
+  const int side = longest * (wider ? 10 : 8) / 5 + 2;
+  const int factor = (side + kCrop - 1) / kCrop, size = side / factor, pixels = factor * factor;
+  const int left = box.x + floored(box.width - size * factor, 2);
+  const int top = box.y + floored(box.height - size * factor, 2);
+  // This digit's ink, and what is near it.
+  const int reach = 1 + longest / scale_ / 32;
+  const cv::Rect place = place_of(box);
+  cv::Mat around, near;
+  cv::copyMakeBorder(own(place), around, reach, reach, reach, reach, cv::BORDER_CONSTANT, 0);
+  cv::dilate(around, near, cv::Mat::ones(2 * reach + 1, 2 * reach + 1, CV_8U));
+
+  std::vector<std::array<int, 3>> blocks(static_cast<size_t>(size) * size, {0, 0, 0});
+  std::vector<int> paper(blocks.size(), 0);  // 0: not this digit
+  std::array<int64_t, 3> bare{0, 0, 0};
+  int64_t count = 0;
+  for (int i = 0; i < size; ++i) {
+    const int y = floored(top + i * factor + factor / 2, scale_);
+    if (y < 0 || y >= names_.rows) continue;
+    for (int j = 0; j < size; ++j) {
+      const int x = floored(left + j * factor + factor / 2, scale_);
+      if (x < 0 || x >= names_.cols) continue;
+      const int r = y - place.y + reach, c = x - place.x + reach;
+      const bool inside = r >= 0 && c >= 0 && r < near.rows && c < near.cols;
+      const bool mine = inside && near.at<uchar>(r, c) &&
+                        (names_.at<uint16_t>(y, x) == 0 || around.at<uchar>(r, c));
+      if (!mine && (i % 2 || j % 2 || names_.at<uint16_t>(y, x) ||
+                    ink_.at<uchar>(y, x) >= lowest_)) {
+        continue;
+      }
+      std::array<int, 3>& block = blocks[static_cast<size_t>(i) * size + j];
+      const int y0 = std::max(top + i * factor, 0), x0 = std::max(left + j * factor, 0);
+      const int y1 = std::min(top + (i + 1) * factor, frame_.rows);
+      const int x1 = std::min(left + (j + 1) * factor, frame_.cols);
+      for (int v = y0; v < y1; ++v) {
+        const uchar* pixel = frame_.ptr(v) + 3 * x0;
+        for (int u = x0; u < x1; ++u, pixel += 3) {
+          for (int k = 0; k < 3; ++k) block[k] += dark_ ? 255 - pixel[k] : pixel[k];
+        }
+      }
+      for (int k = 0; k < 3; ++k) block[k] = (block[k] + pixels / 2) / pixels;
+      if (mine) {
+        paper[static_cast<size_t>(i) * size + j] = std::max<int>(paper_.at<uchar>(y, x), 1);
+      } else {
+        for (int k = 0; k < 3; ++k) bare[k] += block[k];
+        ++count;
+      }
+    }
+  }
+  std::array<int, 3> tone{200, 200, 200};
+  if (count) {
+    for (int k = 0; k < 3; ++k) tone[k] = static_cast<int>((bare[k] + count / 2) / count);
+  }
+  const int gray = (29 * tone[0] + 150 * tone[1] + 77 * tone[2]) >> 8;
+  cv::Mat picture(size, size, CV_8UC3);
+  for (int i = 0; i < size; ++i) {
+    uchar* out = picture.ptr(i);
+    for (int j = 0; j < size; ++j, out += 3) {
+      const size_t at = static_cast<size_t>(i) * size + j;
+      for (int k = 0; k < 3; ++k) {
+        out[k] = static_cast<uchar>(
+            paper[at] ? std::min(blocks[at][k] * gray / paper[at], tone[k]) : tone[k]);
+      }
+    }
+  }
+  return picture;
+}
+
+std::vector<std::array<cv::Rect, 2>> Page::cuts(const cv::Rect& box) const {
+  const cv::Rect place = place_of(box);
+  const cv::Mat ink = own(place);
+  std::vector<int> heights;
+  for (const cv::Rect& other : boxes) heights.push_back(other.height);
+  std::sort(heights.begin(), heights.end());
+  const int usual = heights[heights.size() / 2];
+  std::vector<std::array<cv::Rect, 2>> parts;  // in `ink`
+  // From the first to the last ink of each column, or row.
+  const auto extents = [&ink](bool of_columns) {
+    const size_t count = static_cast<size_t>(of_columns ? ink.cols : ink.rows);
+    std::vector<int> first(count, 0), last(count, 0);
+    for (int y = 0; y < ink.rows; ++y) {
+      for (int x = 0; x < ink.cols; ++x) {
+        if (!ink.at<uchar>(y, x)) continue;
+        const int at = of_columns ? x : y, place = of_columns ? y : x;
+        if (!last[at]) first[at] = place;
+        last[at] = place + 1;
+      }
+    }
+    for (size_t i = 0; i < count; ++i) last[i] -= first[i];
+    return last;
+  };
+  if (4 * ink.cols >= 3 * ink.rows) {
+    for (const int column : thinnest(extents(true))) {
+      parts.push_back({cv::Rect(0, 0, column, ink.rows),
+                       cv::Rect(column, 0, ink.cols - column, ink.rows)});
+    }
+  }
+  if (heights.size() > 2 && 2 * box.height >= 3 * usual) {
+    for (const int row : thinnest(extents(false))) {
+      parts.push_back({cv::Rect(0, 0, ink.cols, row),
+                       cv::Rect(0, row, ink.cols, ink.rows - row)});
+    }
+  }
+  const int least = 2 * std::min(box.height, usual);
+  std::vector<std::array<cv::Rect, 2>> pairs;
+  for (const auto& pair : parts) {
+    std::array<cv::Rect, 2> trimmed;
+    bool good = true;
+    for (size_t i = 0; i < 2; ++i) {
+      const cv::Rect tight = trimmed_to_ink(ink(pair[i]));
+      trimmed[i] = {(place.x + pair[i].x + tight.x) * scale_,
+                    (place.y + pair[i].y + tight.y) * scale_, tight.width * scale_,
+                    tight.height * scale_};
+      good = good && !tight.empty() && 4 * trimmed[i].height >= least;
+    }
+    if (good) pairs.push_back(trimmed);
+  }
+  return pairs;
+}
+
+void keep_memory() {
+#if defined(__GLIBC__) && !defined(__UCLIBC__)
+  mallopt(M_MMAP_THRESHOLD, 64 << 20);
+  mallopt(M_TRIM_THRESHOLD, 128 << 20);
+#endif
+}
+
+std::vector<cv::Rect> locate(const cv::Mat& frame) { return Page(frame).boxes; }
+
+cv::Mat crop(const cv::Mat& frame, const cv::Rect& box) { return Page(frame).crop(box); }
 
 }  // namespace digits

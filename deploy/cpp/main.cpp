@@ -1,7 +1,7 @@
 // Reads handwritten digits on the Lockzhiner Vision Module: the C++ twin of
 // deploy/python/digits.py, with the same options.
 //
-//   digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--no-viewer]
+//   digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--doubt P] [--no-viewer]
 //                [--bench N] [--golden FOLDER [--log FILE]]
 
 #include <algorithm>
@@ -17,15 +17,18 @@
 #include <lockzhiner_vision_module/vision/deep_learning/classification/paddle_clas.h>
 #include <lockzhiner_vision_module/vision/deep_learning/runtime/rknpu2_backend/rknpu2_backend.h>
 #include <memory>
+#include <numeric>
 #include <opencv2/core.hpp>
 #include <opencv2/highgui.hpp>
 #include <opencv2/imgproc.hpp>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "golden.hpp"
 #include "locator.hpp"
+#include "reading.hpp"
 
 namespace {
 
@@ -39,6 +42,7 @@ using Mistake = std::runtime_error;  // something the user can mend, in one line
 struct Options {
   std::string model, labels, image, golden, log;
   bool whole = false, viewer = true;
+  double doubt = 0;
   int bench = 0;
 };
 
@@ -56,7 +60,14 @@ Options parsed(int argc, char** argv) {
     else if (name == "--log") options.log = value();
     else if (name == "--whole") options.whole = true;
     else if (name == "--no-viewer") options.viewer = false;
-    else if (name == "--bench") {
+    else if (name == "--doubt") {
+      const std::string text = value();
+      char* end = nullptr;
+      options.doubt = std::strtod(text.c_str(), &end);
+      if (text.empty() || *end || !(options.doubt >= 0 && options.doubt <= 1)) {
+        throw Mistake("--doubt: from 0 to 1");
+      }
+    } else if (name == "--bench") {
       options.bench = std::atoi(value().c_str());
       if (options.bench < 1) throw Mistake("--bench: at least 1 frame");
     } else if (name[0] == '-' || !options.model.empty()) {
@@ -66,8 +77,8 @@ Options parsed(int argc, char** argv) {
     }
   }
   if (options.model.empty()) {
-    throw Mistake("usage: digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--no-viewer] "
-                  "[--bench N] [--golden FOLDER [--log FILE]]");
+    throw Mistake("usage: digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--doubt P] "
+                  "[--no-viewer] [--bench N] [--golden FOLDER [--log FILE]]");
   }
   if (!options.log.empty() && options.golden.empty()) throw Mistake("--log belongs to --golden");
   return options;
@@ -129,17 +140,18 @@ class Frames {
 
 // --- reading digits ------------------------------------------------------------------
 
-struct Digit {
+struct Answer {
   cv::Rect box;
-  std::string name;
-  float score;
+  std::string name, text;  // the name, and what is printed
+  double score;
 };
 
 struct Reader {
   vision::PaddleClas model;
   std::vector<std::string> labels;  // empty: numbers are printed
   bool whole = false;
-  std::vector<double> predictions;  // seconds of each `Predict`
+  double doubt = 0;  // a digit read with less certainty is `?` with its candidates
+  std::vector<double> locations, crops, predictions;  // seconds of each stage
 
   std::string name_of(int label) const {
     if (labels.empty()) return std::to_string(label);
@@ -150,26 +162,53 @@ struct Reader {
     return labels[static_cast<size_t>(label)];
   }
 
-  std::vector<Digit> read(const cv::Mat& frame) {
-    const cv::Rect all(0, 0, frame.cols, frame.rows);
-    std::vector<Digit> found;
-    for (const cv::Rect& box : whole ? std::vector<cv::Rect>{all} : digits::locate(frame)) {
-      // A copy: whether the SDK takes a Mat whose rows are not one behind the other is not known.
-      const cv::Mat region =
-          frame(whole ? all : digits::square(box, frame.rows, frame.cols)).clone();
+  Answer answer_of(const digits::Digit& digit) const {
+    const std::string name = name_of(digit.label);
+    char score[32];
+    std::snprintf(score, sizeof score, "%.2f", digit.score);
+    if (digit.score >= doubt) return {digit.box, name, name + " (" + score + ")", digit.score};
+    const std::string second = digit.second < 0 ? "" : " or " + name_of(digit.second);
+    return {digit.box, "?", "? (" + name + second + ", " + score + ")", digit.score};
+  }
+
+  std::vector<Answer> read(const cv::Mat& frame) {
+    const size_t first = predictions.size();
+    const auto classify = [this](const cv::Mat& picture) -> std::pair<int, double> {
       const auto start = Clock::now();
-      const auto result = model.Predict(region);
+      const auto result = model.Predict(picture);
       predictions.push_back(std::chrono::duration<double>(Clock::now() - start).count());
-      found.push_back({box, name_of(result.label_id), static_cast<float>(result.score)});
+      return {static_cast<int>(result.label_id), static_cast<double>(result.score)};
+    };
+    std::vector<digits::Digit> found;
+    if (whole) {
+      const auto [label, score] = classify(frame.clone());
+      found.push_back({{0, 0, frame.cols, frame.rows}, label, score, -1});
+    } else {
+      const auto start = Clock::now();
+      const digits::Page page(frame);
+      const auto located = Clock::now();
+      found = digits::read_page(page, classify, doubt);
+      const std::chrono::duration<double> locating = located - start,
+                                          reading = Clock::now() - located;
+      locations.push_back(locating.count());
+      crops.push_back(reading.count() - std::accumulate(predictions.begin() +
+                                                            static_cast<long>(first),
+                                                        predictions.end(), 0.0));
+      if (page.more) {
+        std::printf("%d digits more than %zu: the first are read\n", page.more,
+                    page.boxes.size());
+      }
     }
-    return found;
+    std::vector<Answer> answers;
+    for (const digits::Digit& digit : found) answers.push_back(answer_of(digit));
+    return answers;
   }
 };
 
-void draw(cv::Mat& frame, const std::vector<Digit>& found) {
+void draw(cv::Mat& frame, const std::vector<Answer>& found) {
   const cv::Scalar green(0, 200, 0);
   const int thick = std::max(1, frame.rows / 240);
-  for (const Digit& digit : found) {
+  for (const Answer& digit : found) {
     char text[64];
     std::snprintf(text, sizeof text, "%s %.0f%%", digit.name.c_str(), 100 * digit.score);
     cv::rectangle(frame, digit.box, green, thick);
@@ -208,13 +247,11 @@ void run(Reader& reader, Frames& frames, const Viewer& viewer, bool once) {
   auto printed = Clock::now();
   while (!stopped) {
     cv::Mat frame = frames.read();
-    const std::vector<Digit> found = reader.read(frame);
+    const std::vector<Answer> found = reader.read(frame);
     std::string answer, line;
-    for (const Digit& digit : found) {
-      char score[32];
-      std::snprintf(score, sizeof score, " (%.2f)", digit.score);
+    for (const Answer& digit : found) {
       answer += digit.name + "\n";
-      line += (line.empty() ? "" : " ") + digit.name + score;
+      line += (line.empty() ? "" : " ") + digit.text;
     }
     if (viewer) {
       draw(frame, found);
@@ -244,7 +281,7 @@ void bench(Reader& reader, Frames& frames, const Viewer& viewer, int count) {
   for (int i = 0; i < count && !stopped; ++i) {
     const auto start = Clock::now();
     cv::Mat frame = frames.read();
-    const std::vector<Digit> found = reader.read(frame);
+    const std::vector<Answer> found = reader.read(frame);
     draw(frame, found);
     calls.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     digits += found.size();
@@ -252,10 +289,14 @@ void bench(Reader& reader, Frames& frames, const Viewer& viewer, int count) {
   }
   if (calls.empty()) return;
   const double call = median(calls);
-  std::printf("%.1f frames/s for capture, locate, classify and draw "
+  std::printf("%.1f frames/s for capture, locate, crop, classify and draw "
               "(median of %zu: %.2f ms, %.1f digits a frame)\n",
               1 / call, calls.size(), 1000 * call,
               static_cast<double>(digits) / static_cast<double>(calls.size()));
+  if (!reader.whole) {
+    std::printf("locate %.2f ms, crop %.2f ms a frame (medians)\n",
+                1000 * median(reader.locations), 1000 * median(reader.crops));
+  }
   if (reader.predictions.empty()) {
     std::puts("predict was never called: no digit in any frame (--whole takes the whole frame)");
     return;
@@ -271,16 +312,16 @@ Mistake refused_model(const std::string& model) {
   return Mistake("the module refused " + model + ": was it built for rv1106, and copied whole?");
 }
 
-struct Answer {
+struct Classified {
   int label;
   float score;
 };
 
 // What the SDK's classifier, which the demo uses, says of each picture of a golden pack.
-std::vector<Answer> classified(const std::string& model, digits::Golden& golden) {
+std::vector<Classified> classified(const std::string& model, digits::Golden& golden) {
   vision::PaddleClas classifier;
   if (!classifier.Initialize(model)) throw refused_model(model);
-  std::vector<Answer> answers;
+  std::vector<Classified> answers;
   const int height = static_cast<int>(golden.height), width = static_cast<int>(golden.width);
   const size_t bytes = golden.content.size() / golden.images;
   for (size_t i = 0; i < golden.images; ++i) {
@@ -297,7 +338,7 @@ std::vector<Answer> classified(const std::string& model, digits::Golden& golden)
 // first shows what the SDK does to a picture, the second what the NPU does.
 void run_golden(const std::string& model, const std::string& folder, const std::string& log) {
   digits::Golden golden = digits::read_golden(folder);
-  const std::vector<Answer> answers = classified(model, golden);
+  const std::vector<Classified> answers = classified(model, golden);
   vision::RKNPU2Backend backend;
   if (!backend.Initialize(model)) throw refused_model(model);
   // `auto` and plain casts: the exact types of these calls are not published.
@@ -339,6 +380,7 @@ void read_and_show(const Options& options) {
   Reader reader;
   reader.labels = read_labels(options.labels, options.model);
   reader.whole = options.whole;
+  reader.doubt = options.doubt;
   if (!reader.model.Initialize(options.model)) throw refused_model(options.model);
   Frames frames(options.image);
   const Viewer viewer = open_viewer(options.viewer);
@@ -349,6 +391,7 @@ void read_and_show(const Options& options) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  digits::keep_memory();
   std::signal(SIGINT, [](int) { stopped = 1; });
   try {
     read_and_show(parsed(argc, argv));

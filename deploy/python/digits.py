@@ -4,6 +4,7 @@
     python3 digits.py mnist.rknn                        # camera, shown in the maker's viewer
     python3 digits.py mnist.rknn --no-viewer            # camera, answers printed only
     python3 digits.py mnist.rknn --image page.bmp --no-viewer
+    python3 digits.py mnist.rknn --doubt 0.6            # ? and two candidates where it is not sure
     python3 digits.py mnist.rknn --bench 100 --no-viewer
     python3 digits.py mnist.rknn --golden golden        # writes golden/python.jsonl
 
@@ -21,7 +22,8 @@ import time
 from pathlib import Path
 
 import numpy as np
-from locator import locate, square
+from locator import MOST_DIGITS, Page, as_bgr
+from reading import Digit, read_page
 
 GREEN, WHITE = (0, 200, 0), (255, 255, 255)  # BGR
 
@@ -29,7 +31,7 @@ GREEN, WHITE = (0, 200, 0), (255, 255, 255)  # BGR
 FONT = {
     "0": "75557", "1": "26227", "2": "71747", "3": "71317", "4": "55711", "5": "74717",
     "6": "74757", "7": "71122", "8": "75757", "9": "75717", ".": "00002", "%": "51245",
-    " ": "00000",
+    " ": "00000", "?": "71202",
 }  # fmt: skip
 
 
@@ -181,9 +183,8 @@ def read_labels(path, model_path):
         ) from None
 
 
-def name_of(result, labels):
-    """Name of a result's class."""
-    label = int(result.label_id)
+def name_of(label, labels):
+    """Name of a class."""
     if labels is None:
         return str(label)
     if not 0 <= label < len(labels):
@@ -194,33 +195,61 @@ def name_of(result, labels):
     return labels[label]
 
 
-def read_digits(model, frame, labels, whole, times):
-    """Find and classify the digits of a frame.
+class Reader:
+    """Finds and reads the digits of frames, and keeps the seconds that each stage took.
 
     Args:
-        whole: classify the whole frame as one digit.
-        times: the seconds of each `predict` are added to this list.
-
-    Returns:
-        A list of ((x, y, width, height), name, score).
+        labels: names of the classes, or None to print numbers.
+        whole: the whole frame is one digit.
+        doubt: a digit read with less certainty is `?` with its candidates.
     """
-    picture = np.asarray(frame)
-    height, width = picture.shape[:2]
-    found = []
-    for box in [(0, 0, width, height)] if whole else locate(picture):
-        x, y, w, h = box if whole else square(box, height, width)
-        region = as_mat(picture[y : y + h, x : x + w], frame)
-        start = time.perf_counter()
-        result = model.predict(region)
-        times.append(time.perf_counter() - start)
-        found.append((box, name_of(result, labels), float(result.score)))
-    return found
+
+    def __init__(self, model, labels=None, whole=False, doubt=0.0):
+        self.model, self.labels, self.whole, self.doubt = model, labels, whole, doubt
+        self.times = {"locate": [], "crop": [], "classify": []}
+
+    def read(self, frame):
+        """A list of ((x, y, width, height), name, what is printed, score)."""
+        picture = np.asarray(frame)
+        calls = self.times["classify"]
+        first = len(calls)
+
+        def classify(crop):
+            start = time.perf_counter()
+            result = self.model.predict(as_mat(crop, frame))
+            calls.append(time.perf_counter() - start)
+            return int(result.label_id), float(result.score)
+
+        try:
+            if self.whole:
+                height, width = picture.shape[:2]
+                found = [Digit((0, 0, width, height), *classify(as_bgr(picture)))]
+            else:
+                start = time.perf_counter()
+                page = Page(picture)
+                located = time.perf_counter()
+                found = read_page(page, classify, self.doubt)
+                self.times["locate"].append(located - start)
+                self.times["crop"].append(time.perf_counter() - located - sum(calls[first:]))
+                if page.more:
+                    print(f"{page.more} digits more than {MOST_DIGITS}: the first are read")
+        except ValueError as error:
+            raise Mistake(f"no frame that can be read: {error}") from None
+        return [(digit.box, *self.texts(digit), digit.score) for digit in found]
+
+    def texts(self, digit):
+        """A digit's name, and what is printed of it."""
+        name = name_of(digit.label, self.labels)
+        if digit.score >= self.doubt:
+            return name, f"{name} ({digit.score:.2f})"
+        second = "" if digit.second is None else f" or {name_of(digit.second, self.labels)}"
+        return "?", f"? ({name}{second}, {digit.score:.2f})"
 
 
 def drawn(frame, found):
     """A copy of the frame with boxes and answers; names the font lacks are left to the print."""
     picture = np.array(frame)
-    for box, name, score in found:
+    for box, name, _, score in found:
         draw_box(picture, box)
         text = f"{score * 100:.0f}%"
         if set(name) <= set(FONT):
@@ -240,41 +269,44 @@ def open_viewer(wanted):
     return viewer
 
 
-def run(model, source, labels, viewer, whole, once):
+def run(reader, source, viewer, once):
     """Read digits until stopped. A line is printed when the answer changes, at most one a second
     otherwise.
     """
     last, printed = None, 0.0
     while True:
         frame = source.read()
-        found = read_digits(model, frame, labels, whole, [])
+        found = reader.read(frame)
         if viewer:
             viewer.print(drawn(frame, found))
-        answer = [name for _, name, _ in found]
+        answer = [name for _, name, _, _ in found]
         now = time.monotonic()
         if answer != last or now - printed >= 1:
-            scores = " ".join(f"{name} ({score:.2f})" for _, name, score in found)
-            print(scores or "no digit", flush=True)
+            print(" ".join(text for _, _, text, _ in found) or "no digit", flush=True)
             last, printed = answer, now
         if once:
             return
 
 
-def bench(model, source, labels, viewer, whole, count):
-    """Print frames a second of the whole call, and of `predict` alone, as medians."""
-    calls, predictions, digits = [], [], 0
+def bench(reader, source, viewer, count):
+    """Print frames a second of the whole call, and what each stage takes, as medians."""
+    calls, digits = [], 0
     for _ in range(count):
         start = time.perf_counter()
         frame = source.read()
-        found = read_digits(model, frame, labels, whole, predictions)
+        found = reader.read(frame)
         picture = drawn(frame, found)
         calls.append(time.perf_counter() - start)
         digits += len(found)
         if viewer:
             viewer.print(picture)
     call = statistics.median(calls)
-    print(f"{1 / call:.1f} frames/s for capture, locate, classify and draw", end=" ")
+    print(f"{1 / call:.1f} frames/s for capture, locate, crop, classify and draw", end=" ")
     print(f"(median of {count}: {call * 1000:.2f} ms, {digits / count:.1f} digits a frame)")
+    if not reader.whole:
+        locate, crop = (statistics.median(reader.times[name]) for name in ("locate", "crop"))
+        print(f"locate {locate * 1000:.2f} ms, crop {crop * 1000:.2f} ms a frame (medians)")
+    predictions = reader.times["classify"]
     if predictions:
         single = statistics.median(predictions)
         print(f"{1 / single:.1f} calls/s for predict alone", end=" ")
@@ -335,6 +367,9 @@ def main():
     parser.add_argument("--labels", type=Path, help="class names; else labels.txt by the model")
     parser.add_argument("--image", type=Path, help="read this picture instead of the camera")
     parser.add_argument("--whole", action="store_true", help="the whole frame is one digit")
+    parser.add_argument(
+        "--doubt", type=float, default=0.0, metavar="P", help="? where the score is below P, 0-1"
+    )
     parser.add_argument("--no-viewer", action="store_true", help="do not wait for the viewer")
     parser.add_argument("--bench", type=int, metavar="N", help="time N frames")
     parser.add_argument("--golden", type=Path, metavar="FOLDER", help="run the golden pack")
@@ -342,6 +377,8 @@ def main():
     options = parser.parse_args()
     if options.bench is not None and options.bench < 1:
         parser.error("--bench: at least 1 frame")
+    if not 0 <= options.doubt <= 1:
+        parser.error("--doubt: from 0 to 1")
     if options.log and not options.golden:
         parser.error("--log belongs to --golden")
     labels = read_labels(options.labels, options.model)
@@ -351,9 +388,10 @@ def main():
         return run_golden(model, options.model, options.golden, log)
     source = Picture(options.image) if options.image else Camera()
     viewer = open_viewer(not options.no_viewer)
+    reader = Reader(model, labels, options.whole, options.doubt)
     if options.bench:
-        return bench(model, source, labels, viewer, options.whole, options.bench)
-    return run(model, source, labels, viewer, options.whole, once=options.image is not None)
+        return bench(reader, source, viewer, options.bench)
+    return run(reader, source, viewer, once=options.image is not None)
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ def build(recipe: Recipe, folder: Path, codegen: bool = False) -> Path:
     with replacing_folder(target) as bundle:
         shutil.copyfile(model, bundle / model.name)
         shutil.copyfile(folder / "labels.txt", bundle / "labels.txt")
-        for name in ("digits.py", "locator.py"):
+        for name in ("digits.py", "locator.py", "reading.py", "ruling.py"):
             shutil.copyfile(SOURCES / "python" / name, bundle / name)
         (bundle / "cpp").mkdir()
         for source in sorted((SOURCES / "cpp").iterdir()):

@@ -106,12 +106,31 @@ def test_whole_picture_is_one_digit_on_request(program, page, model):
     assert result.stdout.split() == [str(int(blue) // 26), "(0.75)"]
 
 
+def test_doubtful_digits_are_question_marks_with_candidates(program, page, model):
+    arguments = (model, "--image", page / "frame.bmp", "--no-viewer")
+    result = program(*arguments, "--doubt", 0.8, FAKE_SDK_LABEL="7")
+    assert result.stdout.count("? (7, 0.") == 3
+    assert "7 (0." in program(*arguments, "--doubt", 0.4, FAKE_SDK_LABEL="7").stdout
+
+
+def test_more_digits_than_are_read_are_said_to_be(program, model, tmp_path):
+    sheet = np.full((480, 640, 3), 220, np.uint8)
+    for y in range(20, 470, 40):
+        for x in range(20, 630, 40):
+            cv2.putText(sheet, "8", (x, y + 24), 0, 0.9, (30, 30, 30), 2)
+    cv2.imwrite(str(tmp_path / "many.bmp"), sheet)
+    result = program(model, "--image", tmp_path / "many.bmp", "--no-viewer", FAKE_SDK_LABEL="8")
+    said, answers = result.stdout.splitlines()
+    assert "more than 48: the first are read" in said and answers.count("8 (0.") == 48
+
+
 def test_bench_prints_the_whole_call_and_predict_alone(program, page, model):
     result = program(model, "--image", page / "frame.bmp", "--no-viewer", "--bench", 5)
-    call, predict = result.stdout.splitlines()
-    assert "frames/s for capture, locate, classify and draw (median of 5:" in call
+    call, stages, predict = result.stdout.splitlines()
+    assert "frames/s for capture, locate, crop, classify and draw (median of 5:" in call
+    assert stages.startswith("locate ") and " ms, crop " in stages
     assert "3.0 digits a frame" in call
-    assert "calls/s for predict alone (median of 15:" in predict
+    assert "calls/s for predict alone (median of " in predict
 
 
 def test_camera_frames_are_drawn_and_sent_to_the_viewer(page, model):

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import zlib
 from collections import defaultdict
 
 import cv2
@@ -12,8 +13,11 @@ import pytest
 from support import digit_frames as frames
 from support.runs import PROJECT
 
+from mnist_rknn.redraw.sheets import sheet_of
+
 sys.path.insert(0, str(PROJECT / "deploy" / "python"))
-from locator import MOST_DIGITS, locate, square
+from locator import CROP, MOST_DIGITS, Page, crop, locate
+from reading import read
 
 PHOTOS = PROJECT.parent / "shared" / "real-digits-dev"
 FRAMES = 12  # of each kind
@@ -73,12 +77,33 @@ def developed(**kwargs):
     return cases
 
 
+def exercise(number, kind, world="development"):
+    """A frame of an exercise book or a form, and the boxes of the digits drawn on it."""
+    rng = np.random.default_rng([number, len(kind)])
+    sheet = sheet_of(kind, rng, 480, 640, world).planes
+    tall = int(rng.uniform(50, 90))
+    line = [frames.drawn_ink(rng, tall, "ballpoint") * 0.85 for _ in range(4)]
+    boxes = frames.place(rng, sheet, [line], 0.5)
+    return frames.develop(rng, sheet * np.float32(0.8)), boxes
+
+
+@pytest.mark.parametrize("kind", ["ruled", "squared"])
+def test_digits_on_exercise_books_are_found_between_and_on_the_lines(kind):
+    cases = [exercise(number, kind, "test") for number in range(2 * FRAMES)]
+    found = true = 0
+    for frame, boxes in cases:
+        here = locate(frame)
+        true += len(boxes)
+        found += sum(any(frames.overlap(box, other) > 0.5 for other in here) for box in boxes)
+    assert found >= 0.9 * true
+
+
 @pytest.mark.parametrize(
     ("share", "kwargs"),
     [
         (0.95, {}),
         (0.95, {"gap": 0.18}),
-        (0.95, {"part": (0.07, 0.10)}),
+        (0.90, {"part": (0.07, 0.10)}),
         (0.90, {"pen": "pencil", "darkness": (0.22, 0.4)}),
         (0.95, {"print_name": "table"}),
         (0.95, {"print_name": "woven"}),
@@ -166,16 +191,78 @@ def test_empty_pages_have_no_digit_and_noise_no_flood():
     for y in range(20, 470, 40):
         for x in range(20, 630, 40):
             cv2.putText(spots, "8", (x, y + 24), 0, 0.9, (30, 30, 30), 2)
-    assert len(locate(spots)) == MOST_DIGITS
+    page = Page(spots)
+    assert len(page.boxes) == MOST_DIGITS and page.more > 100
+    assert max(y for _, y, _, _ in page.boxes) < 200  # the first in reading order
 
 
-@pytest.mark.parametrize("box", [(10, 20, 30, 40), (0, 0, 5, 100), (600, 440, 40, 40)])
-def test_square_holds_the_box_and_stays_inside_the_frame(box):
-    x, y, w, h = square(box, 480, 640)
-    assert w == h > max(box[2:]) and x >= 0 and x + w <= 640 and y >= 0 and y + h <= 480
-    assert x <= box[0] and y <= box[1]
-    assert x + w >= box[0] + box[2] and y + h >= box[1] + box[3]
-    assert square((20, 10, 80, 300), 320, 100) == (0, 0, 100, 320)  # no room for a square
+def test_crop_holds_one_digits_ink_on_the_tone_of_its_paper():
+    alone = np.full((480, 640, 3), (180, 210, 220), np.uint8)
+    page = alone.copy()
+    for y in range(20, 480, 40):
+        cv2.line(page, (0, y), (639, y + 4), (200, 170, 140), 2, cv2.LINE_AA)
+    for sheet, text in ((alone, "8"), (page, "811")):  # with neighbours and lines, and without
+        cv2.putText(sheet, text, (200, 300), 0, 5, (40, 40, 40), 9, cv2.LINE_AA)
+    box, *others = locate(page)
+    assert len(others) == 2
+    expected, found = crop(alone, locate(alone)[0]), crop(page, box)
+    assert found.shape[0] == found.shape[1] <= CROP and found.dtype == np.uint8
+    corner = found[:4, :4].reshape(-1, 3)
+    assert np.abs(corner.astype(int) - (180, 210, 220)).max() <= 6
+    size = min(len(expected), len(found))
+    resized = [cv2.resize(picture, (size, size)).astype(int) for picture in (expected, found)]
+    assert np.abs(resized[0] - resized[1]).mean() < 8
+
+
+def test_light_digits_on_a_dark_board_become_dark_on_light():
+    board = np.full((240, 320, 3), 40, np.uint8)
+    cv2.putText(board, "3", (120, 170), 0, 4, (230, 230, 230), 8, cv2.LINE_AA)
+    picture = crop(board, locate(board)[0])
+    assert picture[0, 0].min() > 180 and picture.min() < 90
+
+
+def test_digits_that_touch_are_cut_where_the_parts_are_read_more_surely():
+    page = np.full((480, 640, 3), 220, np.uint8)
+    for left in (100, 170):
+        cv2.ellipse(page, (left + 35, 240), (35, 70), 0, 0, 360, (40, 40, 40), 8, cv2.LINE_AA)
+    (box,) = locate(page)
+
+    def classify(picture):  # a ring in the middle of its picture is a sure 0
+        inked = (picture.min(axis=2) < 120).any(axis=0)
+        wide = np.count_nonzero(inked) > 0.5 * len(inked)
+        return (8, 0.4) if wide else (0, 0.9)
+
+    digits = read(page, classify)
+    assert [digit.label for digit in digits] == [0, 0]
+    assert abs(digits[0].box[2] - 70) < 12 and digits[1].box[0] > box[0] + 55
+    assert len(read(page, lambda _: (8, 0.9))) == 1
+
+
+def test_doubtful_digits_are_looked_at_again():
+    page = np.full((240, 320, 3), 220, np.uint8)
+    cv2.putText(page, "7", (120, 170), 0, 4, (40, 40, 40), 8, cv2.LINE_AA)
+    answers = iter([(7, 0.5), (1, 0.6)])
+    (digit,) = read(page, lambda _: next(answers), doubt=0.7)
+    assert (digit.label, digit.score, digit.second) == (7, 0.5, 1)
+
+
+def test_frames_of_other_channels_and_sizes_are_taken_or_refused():
+    page = np.full((240, 320, 3), 220, np.uint8)
+    cv2.putText(page, "7", (120, 170), 0, 4, (40, 40, 40), 8, cv2.LINE_AA)
+    boxes = locate(page)
+    assert len(boxes) == 1
+    alpha = np.dstack([page, np.full(page.shape[:2], 9, np.uint8)])
+    assert locate(page[:, :, 0]) == locate(page[:, :, :1]) == locate(alpha) == boxes
+    for shape in ((0, 40, 3), (40, 0, 3), (1, 1, 3), (0, 0)):
+        assert locate(np.zeros(shape, np.uint8)) == []
+    strip = np.full((40, 640, 3), 220, np.uint8)
+    cv2.putText(strip, "2 5 7", (40, 32), 0, 1, (40, 40, 40), 2, cv2.LINE_AA)
+    assert len(locate(strip)) == 3
+    large = cv2.resize(page, (2304, 1296), interpolation=cv2.INTER_CUBIC)
+    assert len(locate(large)) == 1
+    for bad in (page.astype(np.uint16), page[:, :, :2], page.astype(np.float32), page[None]):
+        with pytest.raises(ValueError):
+            locate(bad)
 
 
 def test_photographed_digits_are_found_each_once(photos):
@@ -210,7 +297,7 @@ def test_rows_of_photographed_digits_are_read_left_to_right(photos):
     assert share_found(cases) >= 0.9
 
 
-def test_python_and_cpp_give_the_same_boxes(cpp_programs, tmp_path):
+def test_python_and_cpp_give_the_same_boxes_crops_and_cuts(cpp_programs, tmp_path):
     pictures = []
     for number, name in enumerate(("plain", *frames.PRINTS)):
         sheet, _, rng = written(number, name)
@@ -218,6 +305,8 @@ def test_python_and_cpp_give_the_same_boxes(cpp_programs, tmp_path):
         pictures.append(255 - pictures[-1])
         height, width = (int(rng.integers(15, side)) for side in pictures[-1].shape[:2])
         pictures.append(np.ascontiguousarray(pictures[-2][:height, :width]))
+    for number, name in enumerate(("ruled", "squared", "cells", "bars", "cheque") * 2):
+        pictures.append(exercise(number, name)[0])
     rng = np.random.default_rng(2)
     for _ in range(10):
         shape = (int(rng.integers(3, 90)), int(rng.integers(3, 90)), 3)
@@ -235,9 +324,18 @@ def test_python_and_cpp_give_the_same_boxes(cpp_programs, tmp_path):
         program = [str(cpp_programs / "locator" / "locate"), str(width), str(height)]
         output = subprocess.check_output([*program, *map(str, files)], text=True)
         for picture, line in zip(same_size, output.splitlines(), strict=True):
+            page = Page(picture)
             here = [
-                {"box": list(box), "square": list(square(box, height, width))}
-                for box in locate(picture)
+                {
+                    "box": list(box),
+                    "crop": [
+                        len(page.crop(box)),
+                        zlib.adler32(page.crop(box).tobytes()),
+                        zlib.adler32(page.crop(box, wider=True).tobytes()),
+                    ],
+                    "cuts": [[*one, *other] for one, other in page.cuts(box)],
+                }
+                for box in page.boxes
             ]
             assert json.loads(line)["boxes"] == here
             boxes += len(here)

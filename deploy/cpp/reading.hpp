@@ -1,0 +1,28 @@
+// From a frame to digits: the C++ twin of deploy/python/reading.py.
+
+#pragma once
+
+#include <functional>
+#include <opencv2/core.hpp>
+#include <utility>
+#include <vector>
+
+#include "locator.hpp"
+
+namespace digits {
+
+struct Digit {
+  cv::Rect box;     // in pixels of the frame
+  int label;        // the class, as the classifier answered it
+  double score;     // its certainty, 0-1
+  int second = -1;  // what else it may be, where that was asked and another look found it
+};
+
+// The class of a picture (CV_8UC3, BGR) and its certainty.
+using Classify = std::function<std::pair<int, double>(const cv::Mat&)>;
+
+// The digits of a page in reading order. Digits read with less certainty than `doubt` are looked
+// at again.
+std::vector<Digit> read_page(const Page& page, const Classify& classify, double doubt = 0);
+
+}  // namespace digits
