@@ -49,8 +49,9 @@ class Redraw(Section):
     @field_validator("strengths", mode="before")
     @classmethod
     def _in_groups(cls, strengths: Any) -> Any:
-        for name in strengths if isinstance(strengths, dict) else ():
-            place = None if name in Strengths.model_fields else moved(str(name))
+        for name, value in strengths.items() if isinstance(strengths, dict) else ():
+            group = name in Strengths.model_fields and isinstance(value, dict)
+            place = None if group else moved(str(name))
             if place:
                 here = "dataset.redraw.strengths"
                 raise ValueError(f"{here}.{name}: it is {here}.{place} now")

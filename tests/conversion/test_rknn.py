@@ -92,7 +92,7 @@ def listing(folder, *lines: str):
 MISTAKES = {
     "missing image": (
         {"listed": lambda f: listing(f, "/nonexistent/a.png")},
-        "04_calibration again",
+        "mnist-rknn run 01 --force",
     ),
     "path with a space": ({"listed": lambda f: listing(f, "/my digits/1.bmp")}, "no picture file"),
     "missing list": ({"listed": lambda f: f / "none.txt"}, "the calibration list is missing"),
@@ -262,7 +262,7 @@ def test_simulator_needs_the_golden_answers(tiny_run, tmp_path, change, expected
 def test_simulator_reports_a_failed_build_in_plain_words(tiny_run, tmp_path):
     (tmp_path / "list.txt").write_text("/nonexistent/a.png\n")
     with (
-        pytest.raises(PipelineError, match="04_calibration"),
+        pytest.raises(PipelineError, match="run 01 --force"),
         rknn_simulator.Simulator(
             recipe_file.load("smoke"),
             tiny_run / "smoke.slim.onnx",
