@@ -86,7 +86,7 @@ EXERCISES = {
     "07.2": Exercise(
         ["dataset.redraw.strengths.camera.shadow=0.8"], ["01", "02", "03", "07"], "shadow"
     ),
-    "07.3": Exercise(["dataset.redraw.drawn=0"], ["01", "02", "03", "07"], "barred"),
+    "07.3": Exercise(["dataset.redraw.drawn=0"], ["01", "02", "03", "07"], "camera"),
 }
 WITH_AN_EDIT = ("03.2",)  # of a cell too, so in a test of its own
 QUICK = ("01.3", "03.1", "05.1", "05.2", "06.2")  # of every kind one; the others in make test-all
@@ -113,6 +113,11 @@ def test_an_exercise_shows_what_its_solution_says_and_leaves_the_run_as_it_was(s
     if number == "06.3":
         assert Verification.read(student.tried).passed is False
         assert '"verified": false' in (student.tried / "manifest.json").read_text()
+    if number == "07.3":
+        tables = [
+            (run / "dataset" / "pictures.csv").read_text() for run in (student.run, student.tried)
+        ]
+        assert [",drawn," in table for table in tables] == [True, False]
     if "02" not in exercise.notebooks and not exercise.stops and last != "01":
         assert (student.tried / "train").is_symlink(), "nothing was trained"
 
