@@ -98,7 +98,7 @@ $(STEPS): $(COMMAND)
 $(foreach step,$(STEPS),$(eval $(firstword $(subst _, ,$(step))): $(step)))
 
 # Real pictures with an index.csv: make evaluate IMAGES=folder
-evaluate: $(COMMAND)
+evaluate: $(if $(IMAGES),$(COMMAND))
 	@$(if $(IMAGES),,echo "error: say where the pictures are: make evaluate IMAGES=folder" >&2; exit 1;) \
 	$(MADE) && $(COMMAND) evaluate "$(IMAGES)" --run $(OUT)
 
