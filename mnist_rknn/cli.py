@@ -239,24 +239,37 @@ def practice_set(into: Path, each: int, chinese: bool, seed: int) -> Answer:
 
 
 @cli.under("Pictures of your own", "evaluate")
-@click.argument("images", type=PATH)
+@click.argument("images", type=PATH, required=False)
+@click.option("--frames", type=PATH, metavar="FOLDER", help="Whole camera frames instead.")
 @of_a_run
 @answers
-def evaluate(chosen: Chosen, images: Path) -> Answer:
+def evaluate(chosen: Chosen, images: Path | None, frames: Path | None) -> Answer:
     """Measure a finished model on real pictures.
 
     IMAGES is a folder with an index.csv, whose columns are file,label and, if wanted, group. Whole
     pictures are squeezed to the input's size, nothing is cropped. Details go to
     output/<recipe>/evaluate/.
 
+    With --frames the pictures are frames of several digits, which are found and read as the
+    module's program does it. The columns of index.csv are file,digits and, if wanted, group; lines
+    of a frame are separated by /. A boxes.csv with file,digit,x,y,width,height says where they are.
+
     \b
     mnist-rknn evaluate path/to/folder --run mnist
+    mnist-rknn evaluate --frames path/to/folder
     """
-    from .verification import evaluation
-
-    found = evaluation.evaluate(chosen.recipe, chosen.folder, images)
     details = relative(chosen.folder / "evaluate")
-    return Answer({"accuracy": found, "details": details}, evaluation.text(found, details))
+    if images is not None and frames is None:
+        from .verification import evaluation
+
+        found = evaluation.evaluate(chosen.recipe, chosen.folder, images)
+        return Answer({"accuracy": found, "details": details}, evaluation.text(found, details))
+    if frames is not None and images is None:
+        from .verification import frame_evaluation
+
+        read = frame_evaluation.evaluate(chosen.recipe, chosen.folder, frames)
+        return Answer({"frames": read, "details": details}, frame_evaluation.text(read, details))
+    raise click.UsageError("say which pictures: IMAGES, or --frames FOLDER")
 
 
 @cli.under("What was measured", "report")

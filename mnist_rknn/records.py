@@ -186,6 +186,67 @@ class Evaluation(Record):
     wrong: dict[StageName, list[Misread]]
 
 
+class Ratio(Part):
+    """A count of something over another, with its 95 % interval."""
+
+    share: float = Field(ge=0)
+    low: float = Field(ge=0)
+    high: float = Field(ge=0)
+    count: int = Field(ge=0)
+    of: int = Field(ge=1)
+
+
+class FrameGroup(Part):
+    """Figures of camera frames with several digits; None where there is nothing to count."""
+
+    frames: int
+    digits: int
+    recall: Ratio | None  # of the true digits those that were found; None without true boxes
+    precision: Ratio | None  # of the boxes those that hold a digit
+    read: Ratio | None  # of the true digits those that were found and read
+    edits: Ratio | None  # edit distance a true digit
+    right: Ratio  # whole frames
+
+
+class MisreadFrame(Part):
+    """A frame of which a stage reads something else than what is written."""
+
+    file: str
+    true: str  # lines separated by /
+    answer: str
+    picture: str  # beside the results
+
+
+class Doubt(Part):
+    """What is lost and gained if digits of a lower score are refused."""
+
+    threshold: Share
+    wrong: int
+    wrong_kept: int
+    right: int
+    right_refused: int
+
+
+class FramesEvaluation(Record):
+    """`results.json` in `frames/`: a finished model on a folder of whole camera frames."""
+
+    FILE = "results.json"
+    STEP = "make evaluate"
+
+    measured: str = (
+        "locator of the module's Python program on this PC; slim: float ONNX on this PC; rknn: "
+        "INT8 in the RKNN simulator; board: not measured"
+    )
+    intervals: str = (
+        "95 %; frames right: Wilson, a frame being one answer; all others: frames drawn again, "
+        "as the digits of one are not independent"
+    )
+    figures: dict[StageName, dict[str, FrameGroup]]  # by stage, then by group; "all" is all
+    doubts: dict[StageName, list[Doubt]]  # by rising threshold; empty without true boxes
+    wrong: dict[StageName, list[MisreadFrame]]
+    notes: list[str]  # frames with more digits than are read
+
+
 # --- the converter: layers.json and layer_error.json --------------------------------------
 
 

@@ -31,7 +31,6 @@ constexpr int kLeastInk = 12;       // of 255: fainter is texture of the paper
 constexpr int kPalest = 18;         // mean ink of a piece: paler is a stain, or a table's grain
 constexpr size_t kMostPieces = 320; // in the order of their ink
 constexpr size_t kNoise = 1200;     // pieces: so many are no writing
-constexpr size_t kMostDigits = 48;
 constexpr int kRounds = 8;          // of raising the threshold of a piece that is too large
 constexpr int kCrop = 96;           // pixels: no picture for the classifier is larger
 

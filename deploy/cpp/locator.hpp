@@ -12,6 +12,8 @@
 
 namespace digits {
 
+constexpr size_t kMostDigits = 48;  // of a frame
+
 // A frame whose digits have been found, dark on light or, in a dark frame, light on dark, from
 // about 7 % of the frame's height up.
 class Page {

@@ -152,6 +152,7 @@ struct Reader {
   bool whole = false;
   double doubt = 0;  // a digit read with less certainty is `?` with its candidates
   std::vector<double> locations, crops, predictions;  // seconds of each stage
+  int more = 0;  // digits of the last frame beyond those that were read
 
   std::string name_of(int label) const {
     if (labels.empty()) return std::to_string(label);
@@ -160,6 +161,11 @@ struct Reader {
                     std::to_string(labels.size()) + " labels: the labels are not this model's");
     }
     return labels[static_cast<size_t>(label)];
+  }
+
+  void say_more() const {
+    if (!more) return;
+    std::printf("%d digits more than %zu: the first are read\n", more, digits::kMostDigits);
   }
 
   Answer answer_of(const digits::Digit& digit) const {
@@ -187,17 +193,15 @@ struct Reader {
       const auto start = Clock::now();
       const digits::Page page(frame);
       const auto located = Clock::now();
-      found = digits::read_page(page, classify, doubt);
+      digits::Reading reading = digits::read_page(page, classify, doubt);
+      found = std::move(reading.digits);
+      more = reading.more;
       const std::chrono::duration<double> locating = located - start,
                                           reading = Clock::now() - located;
       locations.push_back(locating.count());
       crops.push_back(reading.count() - std::accumulate(predictions.begin() +
                                                             static_cast<long>(first),
                                                         predictions.end(), 0.0));
-      if (page.more) {
-        std::printf("%d digits more than %zu: the first are read\n", page.more,
-                    page.boxes.size());
-      }
     }
     std::vector<Answer> answers;
     for (const digits::Digit& digit : found) answers.push_back(answer_of(digit));
@@ -259,6 +263,7 @@ void run(Reader& reader, Frames& frames, const Viewer& viewer, bool once) {
     }
     if (answer != last || Clock::now() - printed >= std::chrono::seconds(1)) {
       std::puts(line.empty() ? "no digit" : line.c_str());
+      reader.say_more();
       std::fflush(stdout);
       last = answer;
       printed = Clock::now();
@@ -293,6 +298,7 @@ void bench(Reader& reader, Frames& frames, const Viewer& viewer, int count) {
               "(median of %zu: %.2f ms, %.1f digits a frame)\n",
               1 / call, calls.size(), 1000 * call,
               static_cast<double>(digits) / static_cast<double>(calls.size()));
+  reader.say_more();
   if (!reader.whole) {
     std::printf("locate %.2f ms, crop %.2f ms a frame (medians)\n",
                 1000 * median(reader.locations), 1000 * median(reader.crops));

@@ -38,7 +38,7 @@ void judge(const Page& page, const Digit& whole, const Classify& classify,
 
 }  // namespace
 
-std::vector<Digit> read_page(const Page& page, const Classify& classify, double doubt) {
+Reading read_page(const Page& page, const Classify& classify, double doubt) {
   std::vector<Digit> found;
   for (const cv::Rect& box : page.boxes) {
     judge(page, digit_of(page, box, classify), classify, found);
@@ -50,9 +50,14 @@ std::vector<Digit> read_page(const Page& page, const Classify& classify, double 
     const int again = classify(page.crop(digit.box, true)).first;
     if (again != digit.label) digit.second = again;
   }
-  std::vector<Digit> ordered;
-  for (const size_t i : reading_order(boxes)) ordered.push_back(found[i]);
-  return ordered;
+  Reading reading;
+  reading.more = page.more;
+  for (const size_t i : reading_order(boxes)) {
+    // Boxes of digits that touch may have become more digits than there were boxes.
+    if (reading.digits.size() < kMostDigits) reading.digits.push_back(found[i]);
+    else ++reading.more;
+  }
+  return reading;
 }
 
 }  // namespace digits

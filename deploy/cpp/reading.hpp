@@ -21,8 +21,13 @@ struct Digit {
 // The class of a picture (CV_8UC3, BGR) and its certainty.
 using Classify = std::function<std::pair<int, double>(const cv::Mat&)>;
 
-// The digits of a page in reading order. Digits read with less certainty than `doubt` are looked
+struct Reading {
+  std::vector<Digit> digits;  // at most kMostDigits, in reading order
+  int more = 0;               // further digits that there were
+};
+
+// Reads the digits of a page. Digits read with less certainty than `doubt` are looked
 // at again.
-std::vector<Digit> read_page(const Page& page, const Classify& classify, double doubt = 0);
+Reading read_page(const Page& page, const Classify& classify, double doubt = 0);
 
 }  // namespace digits

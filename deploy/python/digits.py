@@ -207,6 +207,7 @@ class Reader:
     def __init__(self, model, labels=None, whole=False, doubt=0.0):
         self.model, self.labels, self.whole, self.doubt = model, labels, whole, doubt
         self.times = {"locate": [], "crop": [], "classify": []}
+        self.more = 0  # digits of the last frame beyond those that were read
 
     def read(self, frame):
         """A list of ((x, y, width, height), name, what is printed, score)."""
@@ -228,14 +229,18 @@ class Reader:
                 start = time.perf_counter()
                 page = Page(picture)
                 located = time.perf_counter()
-                found = read_page(page, classify, self.doubt)
+                reading = read_page(page, classify, self.doubt)
+                found, self.more = reading.digits, reading.more
                 self.times["locate"].append(located - start)
                 self.times["crop"].append(time.perf_counter() - located - sum(calls[first:]))
-                if page.more:
-                    print(f"{page.more} digits more than {MOST_DIGITS}: the first are read")
         except ValueError as error:
             raise Mistake(f"no frame that can be read: {error}") from None
         return [(digit.box, *self.texts(digit), digit.score) for digit in found]
+
+    def say_more(self):
+        """Print how many digits of the last frame were left out."""
+        if self.more:
+            print(f"{self.more} digits more than {MOST_DIGITS}: the first are read", flush=True)
 
     def texts(self, digit):
         """A digit's name, and what is printed of it."""
@@ -283,6 +288,7 @@ def run(reader, source, viewer, once):
         now = time.monotonic()
         if answer != last or now - printed >= 1:
             print(" ".join(text for _, _, text, _ in found) or "no digit", flush=True)
+            reader.say_more()
             last, printed = answer, now
         if once:
             return
@@ -303,6 +309,7 @@ def bench(reader, source, viewer, count):
     call = statistics.median(calls)
     print(f"{1 / call:.1f} frames/s for capture, locate, crop, classify and draw", end=" ")
     print(f"(median of {count}: {call * 1000:.2f} ms, {digits / count:.1f} digits a frame)")
+    reader.say_more()
     if not reader.whole:
         locate, crop = (statistics.median(reader.times[name]) for name in ("locate", "crop"))
         print(f"locate {locate * 1000:.2f} ms, crop {crop * 1000:.2f} ms a frame (medians)")

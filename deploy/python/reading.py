@@ -4,7 +4,7 @@ to be cut.
 The same in `deploy/cpp/reading.cpp`.
 """
 
-from locator import Page, reading_order
+from locator import MOST_DIGITS, Page, reading_order
 
 GAIN = 0.2  # that the reading of two parts must be surer than that of the whole
 
@@ -24,6 +24,18 @@ class Digit:
         self.second = None
 
 
+class Reading:
+    """What was read in a frame.
+
+    Attributes:
+        digits: at most `MOST_DIGITS`, in reading order.
+        more: how many further digits there were.
+    """
+
+    def __init__(self, digits, more):
+        self.digits, self.more = digits, more
+
+
 def read(frame, classify, doubt=0.0):
     """Find and read the digits of a frame.
 
@@ -33,13 +45,13 @@ def read(frame, classify, doubt=0.0):
         doubt: digits read with less certainty are looked at again.
 
     Returns:
-        A list of `Digit` in reading order.
+        A list of `Digit` in reading order, at most `MOST_DIGITS`.
     """
-    return read_page(Page(frame), classify, doubt)
+    return read_page(Page(frame), classify, doubt).digits
 
 
 def read_page(page, classify, doubt=0.0):
-    """As `read`, of a frame in which the digits have been found."""
+    """As `read`, of a frame in which the digits have been found; returns a `Reading`."""
     found = [digit for box in page.boxes for digit in judged(page, box, classify)]
     for digit in found:
         if digit.score < doubt:
@@ -49,7 +61,9 @@ def read_page(page, classify, doubt=0.0):
     for number, digit in enumerate(found):
         x, y, w, h = digit.box
         edges.append((y, x, y + h, x + w, number))
-    return [found[number] for *_, number in reading_order(edges)]
+    ordered = [found[number] for *_, number in reading_order(edges)]
+    # Boxes of digits that touch may have become more digits than there were boxes.
+    return Reading(ordered[:MOST_DIGITS], page.more + max(0, len(ordered) - MOST_DIGITS))
 
 
 def judged(page, box, classify, whole=None):

@@ -38,12 +38,29 @@ class Share(_Part):
     high: float | None = None
 
 
+class Ratio(_Part):
+    """A count over another with its 95 % interval; `edits` is a number a digit, not a share."""
+
+    share: float
+    low: float
+    high: float
+
+
 class Photographs(_Part):
     """What `make evaluate` found on a folder of photographs."""
 
     rknn: Share
     slim: Share | None = None
     worst_class: float | None = None  # share of the class that INT8 reads worst
+
+
+class Frames(_Part):
+    """What `make evaluate FRAMES=...` found on a folder of whole frames, of all of them."""
+
+    frames: int
+    digits: int
+    slim: dict[str, Ratio]  # recall, precision, read, right and edits; the first three need boxes
+    rknn: dict[str, Ratio]
 
 
 class Figures(_Part):
@@ -53,6 +70,7 @@ class Figures(_Part):
     camera: dict[str, Share] = {}  # the simulated camera
     hard: dict[str, dict[str, Share]] = {}  # its hard cases, by stage and case
     photographs: dict[str, Photographs] = {}  # by name of the folder
+    frames: dict[str, Frames] = {}  # by name of the folder
     cosine: float | None = None  # mean cosine of the INT8 logits and the float ones
     validation: float | None = None  # top-1 after the training
     cycles: int | None = None  # this and the next two: the compiler's estimate
@@ -130,6 +148,7 @@ def take(runs: Path, known: Mapping[str, Entry]) -> tuple[dict[str, Entry], list
             same = {"commit": before.commit, "uncommitted": before.uncommitted}
             entry = entry.model_copy(update={**same, "date": before.date})
             entry.figures.photographs = before.figures.photographs | entry.figures.photographs
+            entry.figures.frames = before.figures.frames | entry.figures.frames
         entries[name] = entry
         lines.append(f"taken      {name}")
     return entries, lines
@@ -174,6 +193,7 @@ def _figures(folder: Path, manifest: dict[str, Any]) -> Figures:
             for stage, cases in (verify["hard_cases"] or {}).items()
         },
         photographs=_photographs(folder),
+        frames=_frames(folder),
         cosine=stages["rknn"]["cosine"]["mean"],
         validation=training.get("val_top1"),
         cycles=estimate["cycles"],
@@ -206,6 +226,23 @@ def _photographs(folder: Path) -> dict[str, Photographs]:
             rknn=_share(results["accuracy"]["rknn"]["all"]),
             worst_class=min(classes),
         )
+    return found
+
+
+def _frames(folder: Path) -> dict[str, Frames]:
+    found = {}
+    for path in sorted(folder.glob("evaluate/*/frames/results.json")):
+        by_stage = {stage: groups["all"] for stage, groups in read_json(path)["figures"].items()}
+        ratios = {
+            stage: {
+                name: Ratio(**{key: round(value[key], 6) for key in ("share", "low", "high")})
+                for name, value in row.items()
+                if isinstance(value, dict)
+            }
+            for stage, row in by_stage.items()
+        }
+        counted = {key: by_stage["rknn"][key] for key in ("frames", "digits")}
+        found[path.parent.parent.name] = Frames(**counted, **ratios)
     return found
 
 

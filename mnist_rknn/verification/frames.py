@@ -1,173 +1,43 @@
-"""Whole camera frames: are their digits found, and read.
+"""Whole camera frames: are their digits found, and read."""
 
-A folder of frames holds `index.csv` (`file,digits[,group]`: the digits in reading order, lines
-separated by `/`; none for a frame without a digit) and, where they are known, `boxes.csv`
-(`file,digit,x,y,width,height`, pixels, every digit of a frame in the order of the index).
-"""
-
-import csv
+import hashlib
 import importlib
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import cv2
 import numpy as np
 import pandas as pd
 
-from ..errors import PipelineError
 from ..files import PROJECT
 from ..recipe import Image
-from .metrics import probabilities, wilson
+from ..records import Doubt, FrameGroup, Ratio
+from .frame_folders import ALL, Box, Frame
+from .metrics import probabilities, resampled, wilson
 
-Box = tuple[int, int, int, int]
 Predict = Callable[[np.ndarray], np.ndarray]
 """Logits [N, C] of uint8 [N, H, W, 3] in the network's size and colour order."""
 
 IOU = 0.5  # overlap from which a digit counts as found
 LEAST_ASPECT = 0.4  # a narrower box counts as this part of its height wide
-MOST_PIXELS = 100_000_000
-
-
-class Locator(Protocol):
-    """What is asked of `deploy/python/reading.py`, which `deployed_reader` gives."""
-
-    def read(self, frame: np.ndarray, classify: Callable) -> list: ...
-
-
-@dataclass(frozen=True)
-class Frame:
-    """One frame and what is written in it."""
-
-    file: Path
-    digits: str  # without the separators of lines
-    group: str
-    boxes: tuple[Box, ...] | None  # one a digit, or not known
+DOUBTS = (0.4, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9)  # scores below which a digit is in doubt
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What was found in a frame, in reading order."""
+    """What was read in a frame, in reading order."""
 
     digits: str
     boxes: tuple[Box, ...]
+    scores: tuple[float, ...]  # of each digit, 0-1
+    more: int = 0  # digits that were found and not read
 
-
-# --- the folder -----------------------------------------------------------------------
-
-
-def read_index(folder: Path) -> list[Frame]:
-    """The frames of a folder, in the order of its index.
-
-    Raises:
-        PipelineError: an index or boxes that cannot be right; the line names the row.
-    """
-    index = folder / "index.csv"
-    rows = _rows(index, ("file", "digits"))
-    boxes = _read_boxes(folder / "boxes.csv")
-    frames, seen = [], set()
-    for number, row in rows:
-        where = f"{index.name}, line {number}"
-        file, digits = row["file"], row["digits"].replace("/", "").replace(" ", "")
-        if not set(digits) <= set("0123456789"):
-            raise PipelineError(
-                f"{where}: digits {row['digits']!r} holds more than digits and the / between lines"
-            )
-        if file in seen:
-            raise PipelineError(f"{where}: {file} stands in the index twice")
-        seen.add(file)
-        if not (folder / file).is_file():
-            raise PipelineError(f"{where}: there is no file {file} in {folder.name}")
-        known = boxes.get(file, []) if boxes is not None else None
-        if known is not None and "".join(digit for digit, _ in known) != digits:
-            raise PipelineError(
-                f"boxes.csv: the digits of {file} are not those of index.csv, {row['digits']!r}"
-            )
-        frames.append(
-            Frame(
-                folder / file,
-                digits,
-                row.get("group") or "all frames",
-                None if known is None else tuple(box for _, box in known),
-            )
-        )
-    if not frames:
-        raise PipelineError(f"{index.name} lists no frame: a line a frame, file,digits[,group]")
-    if boxes and (strange := set(boxes) - seen):
-        raise PipelineError(f"boxes.csv: {min(strange)} is not in index.csv")
-    return frames
-
-
-def _rows(path: Path, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """The rows of a CSV file with the numbers of their lines."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            if missing:
-                raise PipelineError(
-                    f"{path.name} has no column {missing[0]}: its first line is {','.join(columns)}"
-                )
-            rows = [(reader.line_num, row) for row in reader]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PipelineError(f"{path} cannot be read as CSV: {error}") from None
-    for number, row in rows:
-        if any(row[name] is None for name in columns):
-            raise PipelineError(
-                f"{path.name}, line {number}: fewer than {len(columns)} fields: {','.join(columns)}"
-            )
-    return rows
-
-
-def _read_boxes(path: Path) -> dict[str, list[tuple[str, Box]]] | None:
-    """File -> its digits and their boxes; None without a file of boxes."""
-    if not path.is_file():
-        return None
-    found: dict[str, list[tuple[str, Box]]] = {}
-    for number, row in _rows(path, ("file", "digit", "x", "y", "width", "height")):
-        try:
-            x, y, width, height = (int(row[name]) for name in ("x", "y", "width", "height"))
-        except ValueError:
-            raise PipelineError(
-                f"{path.name}, line {number}: a box is four whole numbers"
-            ) from None
-        if x < 0 or y < 0 or width < 1 or height < 1:
-            raise PipelineError(
-                f"{path.name}, line {number}: the box {x},{y},{width},{height} is no box of a frame"
-            )
-        found.setdefault(row["file"], []).append((row["digit"], (x, y, width, height)))
-    return found
-
-
-def read_frame(frame: Frame) -> np.ndarray:
-    """The picture, uint8 [H, W, 3], BGR.
-
-    Raises:
-        PipelineError: no picture, 16 bits, too large, or a box outside it.
-    """
-    try:
-        content = np.fromfile(frame.file, np.uint8)
-        picture = cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None
-    except (OSError, cv2.error):
-        picture = None
-    if picture is None:
-        raise PipelineError(f"{frame.file.name} is not a picture that can be read")
-    if picture.dtype != np.uint8:
-        raise PipelineError(f"{frame.file.name} has 16 bits: save it with 8 bits a channel")
-    height, width = picture.shape[:2]
-    if height * width > MOST_PIXELS:
-        raise PipelineError(f"{frame.file.name}: {width} x {height} pixels are no camera frame")
-    for x, y, w, h in frame.boxes or ():
-        if x + w > width or y + h > height:
-            raise PipelineError(
-                f"boxes.csv: the box {x},{y},{w},{h} lies outside {frame.file.name}, "
-                f"{width} x {height}"
-            )
-    if picture.ndim == 2:
-        return cv2.cvtColor(picture, cv2.COLOR_GRAY2BGR)
-    return np.ascontiguousarray(picture[:, :, :3])
+    @property
+    def text(self) -> str:
+        """The digits, and what was left out."""
+        return f"{self.digits} and {self.more} more" if self.more else self.digits
 
 
 # --- reading --------------------------------------------------------------------------
@@ -181,17 +51,6 @@ def deployed_reader() -> Any:
     return importlib.import_module("reading")
 
 
-def classifier(predict: Predict, image: Image) -> Callable[[np.ndarray], tuple[int, float]]:
-    """The classifier as the module's programs have it: a BGR crop -> its class and score."""
-
-    def classify(crop: np.ndarray) -> tuple[int, float]:
-        chance = probabilities(predict(as_input(crop, image)[None]))[0]
-        best = int(chance.argmax())
-        return best, float(chance[best])
-
-    return classify
-
-
 def as_input(crop: np.ndarray, image: Image) -> np.ndarray:
     """A BGR crop in the size and the colour order of the network, uint8 [H, W, 3]."""
     smaller = crop.shape[0] > image.height or crop.shape[1] > image.width
@@ -200,20 +59,66 @@ def as_input(crop: np.ndarray, image: Image) -> np.ndarray:
     return resized if image.color_order == "bgr" else np.ascontiguousarray(resized[..., ::-1])
 
 
-def answers(
-    frames: Iterable[Frame], locator: Locator, predict: Predict, image: Image
-) -> list[Answer]:
-    """What the programs on the module would say of each frame."""
-    classify = classifier(predict, image)
-    found = []
-    for frame in frames:
-        digits = locator.read(read_frame(frame), classify)
-        found.append(
-            Answer(
-                "".join(str(digit.label) for digit in digits), tuple(digit.box for digit in digits)
-            )
+def readings(pages: Sequence[Any], predict: Predict, image: Image, doubt: float = 0.0) -> list:
+    """What the program on the module reads of frames, with all crops of a round at once.
+
+    The program asks the classifier for one crop after the other, and what it asks depends on the
+    answers. So the frames are read with the answers there are; what they asked beyond is answered
+    in one call, and they are read anew, until nothing more is asked.
+
+    Args:
+        pages: of `deploy/python/locator.py`.
+        doubt: as the program's own.
+
+    Returns:
+        For each page a `Reading` of `deploy/python/reading.py`.
+    """
+    program = deployed_reader()
+    known: dict[bytes, tuple[int, float]] = {}
+    while True:
+        asked: dict[bytes, np.ndarray] = {}
+
+        def classify(crop: np.ndarray, asked: dict = asked) -> tuple[int, float]:
+            key = hashlib.blake2b(crop.tobytes(), digest_size=16).digest()
+            if key not in known:
+                asked[key] = as_input(crop, image)
+            return known.get(key, (0, 0.0))
+
+        found = [program.read_page(page, classify, doubt) for page in pages]
+        if not asked:
+            return found
+        chances = probabilities(predict(np.stack(list(asked.values()))))
+        best = chances.argmax(axis=1)
+        scores = chances.max(axis=1)
+        known.update(
+            (key, (int(label), float(score)))
+            for key, label, score in zip(asked, best, scores, strict=True)
         )
-    return found
+
+
+def answers(
+    pictures: Sequence[np.ndarray], predict: Sequence[Predict], image: Image, labels: str
+) -> list[list[Answer]]:
+    """What the program on the module would say of each frame, with each of several models.
+
+    Args:
+        pictures: uint8 [H, W, 3], BGR.
+        predict: a function a model.
+        labels: a character a class.
+    """
+    pages = [deployed_reader().Page(picture) for picture in pictures]
+    return [
+        [
+            Answer(
+                "".join(labels[digit.label] for digit in read.digits),
+                tuple(digit.box for digit in read.digits),
+                tuple(digit.score for digit in read.digits),
+                read.more,
+            )
+            for read in readings(pages, model, image)
+        ]
+        for model in predict
+    ]
 
 
 # --- figures --------------------------------------------------------------------------
@@ -251,6 +156,15 @@ def matches(true: Sequence[Box], found: Sequence[Box]) -> list[tuple[int, int]]:
     return sorted(taken)
 
 
+def rightly_read(frame: Frame, answer: Answer) -> list[bool]:
+    """Of every digit that was read, whether it stands there; `frame` has boxes."""
+    met = {found: true for true, found in matches(frame.boxes or (), answer.boxes)}
+    return [
+        number in met and frame.digits[met[number]] == digit
+        for number, digit in enumerate(answer.digits)
+    ]
+
+
 def edit_distance(a: str, b: str) -> int:
     """Insertions, deletions and replacements that make `b` of `a` (V. Levenshtein, 1966)."""
     row = list(range(len(b) + 1))
@@ -261,81 +175,90 @@ def edit_distance(a: str, b: str) -> int:
     return row[-1]
 
 
-def figures(frames: Sequence[Frame], found: Sequence[Answer]) -> dict[str, dict[str, Any]]:
-    """Figures by group, and of "all" frames.
-
-    Returns:
-        By group: the numbers of `frames` and `digits`; `right` (whole frames), `recall`,
-        `precision` and `read` (found and read, of all digits), each as {share, low, high,
-        count, of} with a 95 % Wilson interval, or None where there are no boxes or nothing to
-        count; and `edits`, the edit distance a digit.
-    """
-    groups = sorted({frame.group for frame in frames})
-    result = {}
-    for name in [*groups, "all"]:
-        chosen = [
-            (frame, answer)
-            for frame, answer in zip(frames, found, strict=True)
-            if name in ("all", frame.group)
-        ]
-        result[name] = _figures(chosen)
-    return result
-
-
-def _figures(chosen: Sequence[tuple[Frame, Answer]]) -> dict[str, Any]:
-    digits = sum(len(frame.digits) for frame, _ in chosen)
-    right = sum(frame.digits == answer.digits for frame, answer in chosen)
-    edits = sum(edit_distance(answer.digits, frame.digits) for frame, answer in chosen)
-    result: dict[str, Any] = {
-        "frames": len(chosen),
-        "digits": digits,
-        "right": _share(right, len(chosen)),
-        "edits": edits / digits if digits else None,
-        "recall": None,
-        "precision": None,
-        "read": None,
+def figures(frames: Sequence[Frame], found: Sequence[Answer]) -> dict[str, FrameGroup]:
+    """Figures by group, the last one of all frames."""
+    pairs = list(zip(frames, found, strict=True))
+    groups = sorted({frame.group for frame in frames} - {ALL})
+    return {
+        name: _figures([pair for pair in pairs if name in (ALL, pair[0].group)])
+        for name in [*groups, ALL]
     }
+
+
+def _figures(chosen: Sequence[tuple[Frame, Answer]]) -> FrameGroup:
+    right = sum(frame.digits == answer.digits and not answer.more for frame, answer in chosen)
+    low, high = wilson(right, len(chosen))
+    counts = [len(frame.digits) for frame, _ in chosen]
     boxed = [(frame, answer) for frame, answer in chosen if frame.boxes is not None]
-    if boxed:
-        met = read = 0
-        for frame, answer in boxed:
-            pairs = matches(frame.boxes or (), answer.boxes)
-            met += len(pairs)
-            read += sum(frame.digits[i] == answer.digits[j] for i, j in pairs)
-        true = sum(len(frame.digits) for frame, _ in boxed)
-        given = sum(len(answer.boxes) for _, answer in boxed)
-        result.update(
-            recall=_share(met, true), precision=_share(met, given), read=_share(read, true)
-        )
-    return result
+    met = [len(matches(frame.boxes or (), answer.boxes)) for frame, answer in boxed]
+    true = [len(frame.digits) for frame, _ in boxed]
+    return FrameGroup(
+        frames=len(chosen),
+        digits=sum(counts),
+        right=Ratio(share=right / len(chosen), low=low, high=high, count=right, of=len(chosen)),
+        edits=_ratio([edit_distance(a.digits, f.digits) for f, a in chosen], counts),
+        recall=_ratio(met, true),
+        precision=_ratio(met, [len(answer.boxes) for _, answer in boxed]),
+        read=_ratio([sum(rightly_read(*pair)) for pair in boxed], true),
+    )
 
 
-def _share(count: int, of: int) -> dict[str, Any] | None:
-    if not of:
+def _ratio(counts: Sequence[int], of: Sequence[int]) -> Ratio | None:
+    """Of all frames together, with an interval by resampling them; None if there is nothing."""
+    count, total = sum(counts), sum(of)
+    if not total:
         return None
-    low, high = wilson(count, of)
-    return {"share": count / of, "low": low, "high": high, "count": count, "of": of}
+    low, high = resampled(counts, of)
+    return Ratio(share=count / total, low=low, high=high, count=count, of=total)
 
 
-def table(result: dict[str, dict[str, Any]]) -> pd.DataFrame:
+def doubts(frames: Sequence[Frame], found: Sequence[Answer]) -> list[Doubt]:
+    """What `--doubt` would do with the digits that were read, where boxes are known."""
+    pairs = [pair for pair in zip(frames, found, strict=True) if pair[0].boxes is not None]
+    right = np.array([flag for pair in pairs for flag in rightly_read(*pair)], bool)
+    scores = np.array([score for _, answer in pairs for score in answer.scores])
+    return [trade_off(right, scores, threshold) for threshold in DOUBTS] if len(right) else []
+
+
+def trade_off(right: np.ndarray, scores: np.ndarray, threshold: float) -> Doubt:
+    """What is refused where digits of a lower score are.
+
+    Args:
+        right: bool [N], whether each digit was read rightly.
+        scores: float [N], 0-1.
+    """
+    kept = scores >= threshold
+    return Doubt(
+        threshold=threshold,
+        wrong=int((~right).sum()),
+        wrong_kept=int((~right & kept).sum()),
+        right=int(right.sum()),
+        right_refused=int((right & ~kept).sum()),
+    )
+
+
+def table(groups: dict[str, FrameGroup]) -> pd.DataFrame:
     """The figures for people, a line a group."""
 
-    def percent(share: dict[str, Any] | None) -> str:
-        if share is None:
+    def percent(ratio: Ratio | None) -> str:
+        if ratio is None:
             return "-"
-        return f"{100 * share['share']:.1f} [{100 * share['low']:.1f}, {100 * share['high']:.1f}]"
+        return f"{100 * ratio.share:.1f} [{100 * ratio.low:.1f}, {100 * ratio.high:.1f}]"
+
+    def edits(ratio: Ratio | None) -> str:
+        return f"{ratio.share:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]" if ratio else "-"
 
     return pd.DataFrame(
         {
             name: {
-                "frames": row["frames"],
-                "digits": row["digits"],
-                "found %": percent(row["recall"]),
-                "precision %": percent(row["precision"]),
-                "found and read %": percent(row["read"]),
-                "frames right %": percent(row["right"]),
-                "edits a digit": "-" if row["edits"] is None else f"{row['edits']:.3f}",
+                "frames": row.frames,
+                "digits": row.digits,
+                "found %": percent(row.recall),
+                "precision %": percent(row.precision),
+                "found and read %": percent(row.read),
+                "edits a digit": edits(row.edits),
+                "frames right %": percent(row.right),
             }
-            for name, row in result.items()
+            for name, row in groups.items()
         }
     ).T

@@ -24,6 +24,7 @@ from .figures import Entry, Share
 
 __all__ = [
     "cost_table",
+    "frame_table",
     "hard_table",
     "input_size",
     "note",
@@ -257,6 +258,29 @@ def hard_table(*names: str) -> str:
         found = _entry(name).figures.hard["rknn"]
         rows.append([f"`{name}`", *(_percent(found.get(case)) for case in cases)])
     return _table(["INT8, simulator, %", *cases], rows)
+
+
+def frame_table(name: str, folder: str) -> str:
+    """How many digits of a folder's whole frames a run finds and reads, in percent."""
+    found = _entry(name).figures.frames.get(folder)
+    if found is None:
+        raise PipelineError(
+            f"docs/figures.json has no frames {folder} of {name}: run `make evaluate RECIPE={name} "
+            "FRAMES=...` on the folder of that name, then `make figures`"
+        )
+    names = {
+        "recall": "digits found",
+        "precision": "boxes that are digits",
+        "read": "found and read",
+        "right": "whole frames right",
+    }
+    rows = []
+    for stage, row in (("slim", found.slim), ("rknn", found.rknn)):
+        percents = [[100 * part for part in row[key].model_dump().values()] for key in names]
+        shares = [f"{share:.1f} ({low:.1f} to {high:.1f})" for share, low, high in percents]
+        rows.append([STAGES[stage], *shares, f"{row['edits'].share:.3f}"])
+    head = [f"{found.frames:,} frames, {found.digits:,} digits; %", *names.values()]
+    return _table([*head, "edit distance a digit"], rows)
 
 
 def seed_table(*names: str) -> str:

@@ -27,6 +27,7 @@ from ..recipe import Recipe
 from ..records import (
     Compilation,
     Evaluation,
+    FramesEvaluation,
     LayerErrors,
     Manifest,
     R,
@@ -41,6 +42,7 @@ from . import layer_error, manifest
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 CLOCKS_MHZ = (300, 420, 600)  # assumed: the module's NPU clock is not published
 SHOWN = 40  # pictures of each kind
+SHOWN_FRAMES, FRAME_WIDTH = 12, 480
 _INK = "#010203"  # stands for the text colour while a figure is drawn
 
 
@@ -107,6 +109,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "board": manifest.board_figures(folder, recipe.name),
             "costs": _plain(OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
+            "frames": _frames(folder),
             "manifest": _read(Manifest, folder),
             "recipe": recipe_file.as_text(recipe_file.dump(recipe)),
         }
@@ -266,6 +269,26 @@ def _albums(folder: Path) -> list[dict[str, Any]]:
         {"name": path.parent.name, "accuracy": Evaluation.read(path).accuracy}
         for path in sorted((folder / "evaluate").glob("*/results.json"))
     ]
+
+
+def _frames(folder: Path) -> list[dict[str, Any]]:
+    """Folders of whole frames that `make evaluate` has measured."""
+    found = []
+    for path in sorted((folder / "evaluate").glob("*/frames/results.json")):
+        result = FramesEvaluation.read(path)
+        shown = [
+            {**row.model_dump(), "picture": _data_address(_at_most(image, FRAME_WIDTH), ".jpg")}
+            for row in result.wrong["rknn"][:SHOWN_FRAMES]
+            if (image := cv2.imread(str(path.parent / row.picture))) is not None
+        ]
+        found.append({"name": path.parent.parent.name, **dict(result), "shown": shown})
+    return found
+
+
+def _at_most(image: np.ndarray, width: int) -> np.ndarray:
+    """A picture that is no wider."""
+    factor = min(1.0, width / image.shape[1])
+    return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
 
 
 # --- figures --------------------------------------------------------------------------

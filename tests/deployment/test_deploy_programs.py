@@ -120,7 +120,7 @@ def test_more_digits_than_are_read_are_said_to_be(program, model, tmp_path):
             cv2.putText(sheet, "8", (x, y + 24), 0, 0.9, (30, 30, 30), 2)
     cv2.imwrite(str(tmp_path / "many.bmp"), sheet)
     result = program(model, "--image", tmp_path / "many.bmp", "--no-viewer", FAKE_SDK_LABEL="8")
-    said, answers = result.stdout.splitlines()
+    answers, said = result.stdout.splitlines()
     assert "more than 48: the first are read" in said and answers.count("8 (0.") == 48
 
 
