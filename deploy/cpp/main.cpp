@@ -193,9 +193,9 @@ struct Reader {
       const auto start = Clock::now();
       const digits::Page page(frame);
       const auto located = Clock::now();
-      digits::Reading reading = digits::read_page(page, classify, doubt);
-      found = std::move(reading.digits);
-      more = reading.more;
+      digits::Reading all = digits::read_page(page, classify, doubt);
+      found = std::move(all.digits);
+      more = all.more;
       const std::chrono::duration<double> locating = located - start,
                                           reading = Clock::now() - located;
       locations.push_back(locating.count());

@@ -82,7 +82,7 @@ def readings(pages: Sequence[Any], predict: Predict, image: Image, doubt: float 
             key = hashlib.blake2b(crop.tobytes(), digest_size=16).digest()
             if key not in known:
                 asked[key] = as_input(crop, image)
-            return known.get(key, (0, 0.0))
+            return known.get(key, (0, 1.0))  # so sure that nothing is asked because of it
 
         found = [program.read_page(page, classify, doubt) for page in pages]
         if not asked:
