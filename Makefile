@@ -19,7 +19,7 @@ RUN    := $(COMMAND) run $(OF_RECIPE)
 MADE   := $(RUN) --continue
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
-          08_quantization 09_own_data
+          08_quantization 09_own_data 10_frames
 # Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.

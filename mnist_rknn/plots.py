@@ -43,7 +43,7 @@ def use_style() -> None:
         plt.rcParams["font.family"] = ["DejaVu Sans", family]  # the first that has a glyph
 
 
-def _finished(figure: Figure) -> Figure:
+def finished(figure: Figure) -> Figure:
     """Take a figure off pyplot's list, so that a notebook shows it once, as a cell's value."""
     plt.close(figure)
     return figure
@@ -70,7 +70,7 @@ def image_grid(
         axis.imshow(image[::step, ::step], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(textwrap.shorten(caption, 24, placeholder="…"), fontsize=8)
     figure.suptitle(title)
-    return _finished(figure)
+    return finished(figure)
 
 
 def filter_grid(filters: np.ndarray, title: str) -> Figure:
@@ -91,7 +91,7 @@ def filter_grid(filters: np.ndarray, title: str) -> Figure:
         axis.imshow(weights, cmap="RdBu_r", vmin=-reach, vmax=reach)
     figure.suptitle(title, fontsize=11)
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, hspace=0.15, wspace=0.15)
-    return _finished(figure)
+    return finished(figure)
 
 
 def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
@@ -111,7 +111,7 @@ def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figu
     upright = sum(map(len, labels)) > 60
     axis.set_xticklabels(labels, rotation=90 if upright else 0)
     axis.legend(ncols=len(classes), loc="upper left", bbox_to_anchor=(0, 1.3), fontsize=8)
-    return _finished(figure)
+    return finished(figure)
 
 
 def learning_curves(history: dict[str, list[float]]) -> Figure:
@@ -127,7 +127,7 @@ def learning_curves(history: dict[str, list[float]]) -> Figure:
             axis.plot(epochs, values, "o-", color=color, markersize=4, label=split)
         axis.set(xlabel="epoch", title=label, xticks=epochs[:: max(1, len(epochs) // 10)])
     left.legend()
-    return _finished(figure)
+    return finished(figure)
 
 
 def operator_bars(before: dict[str, int], after: dict[str, int]) -> Figure:
@@ -146,7 +146,7 @@ def operator_bars(before: dict[str, int], after: dict[str, int]) -> Figure:
     axis.set_yticklabels(names)
     axis.invert_yaxis()
     axis.legend(loc="lower right")
-    return _finished(figure)
+    return finished(figure)
 
 
 def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure:
@@ -180,7 +180,7 @@ def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure
         more = f" ({hidden} more below)" if hidden else ""
         axis.set_title(title + more)
         axis.axis("off")
-    return _finished(figure)
+    return finished(figure)
 
 
 _OPERATOR_COLORS = defaultdict(
@@ -238,7 +238,7 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
         if window[0] <= line <= window[1]:
             close.axvline(line, color=RED, lw=0.8)
     close.set(title=f"close up: one step is {step:.4f}", xlabel="value", xlim=window, yscale="log")
-    return _finished(figure)
+    return finished(figure)
 
 
 def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
@@ -269,7 +269,7 @@ def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
         axis.set_xticks(range(len(labels)), labels, rotation=90 if upright else 0, fontsize=letters)
         axis.set_yticks(range(len(labels)), labels, fontsize=letters)
         axis.spines[:].set_visible(False)
-    return _finished(figure)
+    return finished(figure)
 
 
 def stage_accuracy(stages: Stages) -> Figure:
@@ -293,7 +293,7 @@ def stage_accuracy(stages: Stages) -> Figure:
     axis.set(xlabel="top-1 accuracy, % (bar: 95 % Wilson interval)", ylim=(len(stages) - 0.4, -0.7))
     axis.set_yticks(range(len(stages)), list(stages))
     axis.grid(axis="x", alpha=0.3)
-    return _finished(figure)
+    return finished(figure)
 
 
 def layer_cost(layers: Sequence[Layer]) -> Figure:
@@ -308,7 +308,7 @@ def layer_cost(layers: Sequence[Layer]) -> Figure:
     left.set_yticklabels(names, fontsize=8)
     left.invert_yaxis()
     right.set(title="KB read and written (compiler estimate)")
-    return _finished(figure)
+    return finished(figure)
 
 
 def tone_histograms(worlds: dict[str, np.ndarray]) -> Figure:
@@ -323,14 +323,17 @@ def tone_histograms(worlds: dict[str, np.ndarray]) -> Figure:
         axis.stairs(counts / counts.sum(), edges, fill=True, alpha=0.5, color=color, label=name)
     axis.set(xlabel="gray tone, 0 black to 255 white", ylabel="share of pixels", yscale="log")
     axis.legend()
-    return _finished(figure)
+    return finished(figure)
 
 
-def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
-    """Accuracy of models under one distortion at a time.
+def distortion_bars(
+    models: dict[str, dict[str, float]], label: str = "top-1 accuracy, %"
+) -> Figure:
+    """Accuracy of models under one distortion at a time, or other shares by kind.
 
     Args:
         models: for each model, accuracy from 0 to 1 by distortion.
+        label: says what the shares are.
     """
     names = list(next(iter(models.values())))
     figure, axis = plt.subplots(figsize=(7, 0.36 * len(names) + 0.9))
@@ -343,11 +346,11 @@ def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
             places, [100 * shares[name] for name in names], width, color=color, label=model
         )
         axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=2)
-    axis.set(xlabel="top-1 accuracy, %", xlim=(0, 108))
+    axis.set(xlabel=label, xlim=(0, 108))
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.legend(loc="upper center", ncols=len(models), bbox_to_anchor=(0.5, 1.12))
-    return _finished(figure)
+    return finished(figure)
 
 
 def layer_error(layers: Sequence[LayerError]) -> Figure:
@@ -369,7 +372,7 @@ def layer_error(layers: Sequence[LayerError]) -> Figure:
     for axis in (left, right):
         axis.grid(axis="y", alpha=0.2)
     right.legend()
-    return _finished(figure)
+    return finished(figure)
 
 
 def study_curves(rows: Sequence[dict]) -> Figure:
@@ -402,7 +405,7 @@ def study_curves(rows: Sequence[dict]) -> Figure:
     axes[0].set(title="top-1 of validation pictures, % (simulator)")
     axes[1].set(title="1 − mean cosine of the logits (simulator)", yscale="log")
     axes[1].legend(fontsize=7, ncols=2)
-    return _finished(figure)
+    return finished(figure)
 
 
 def agreement_hides(rows: Sequence[dict]) -> Figure:
@@ -431,7 +434,7 @@ def agreement_hides(rows: Sequence[dict]) -> Figure:
         ylabel="answers as in float, %",
     )
     axis.legend(loc="lower left")
-    return _finished(figure)
+    return finished(figure)
 
 
 def cost_map(points: Sequence[dict]) -> Figure:
@@ -466,4 +469,4 @@ def cost_map(points: Sequence[dict]) -> Figure:
     axis.margins(x=0.15)
     axis.text(0.01, 0.03, "grey: cost only, accuracy not measured", transform=axis.transAxes,
               fontsize=8, color=GRAY)  # fmt: skip
-    return _finished(figure)
+    return finished(figure)

@@ -1,7 +1,7 @@
 // Reads handwritten digits on the Lockzhiner Vision Module: the C++ twin of
 // deploy/python/digits.py, with the same options.
 //
-//   digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--doubt P] [--no-viewer]
+//   digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--doubt [P]] [--no-viewer]
 //                [--bench N] [--golden FOLDER [--log FILE]]
 
 #include <algorithm>
@@ -61,12 +61,14 @@ Options parsed(int argc, char** argv) {
     else if (name == "--whole") options.whole = true;
     else if (name == "--no-viewer") options.viewer = false;
     else if (name == "--doubt") {
-      const std::string text = value();
+      // A number may follow: anything else is the next argument.
+      const std::string text = i + 1 < argc ? argv[i + 1] : "";
       char* end = nullptr;
-      options.doubt = std::strtod(text.c_str(), &end);
-      if (text.empty() || *end || !(options.doubt >= 0 && options.doubt <= 1)) {
-        throw Mistake("--doubt: from 0 to 1");
-      }
+      const double given = std::strtod(text.c_str(), &end);
+      const bool follows = !text.empty() && !*end;
+      options.doubt = follows ? given : digits::kDoubt;
+      i += follows;
+      if (!(options.doubt >= 0 && options.doubt <= 1)) throw Mistake("--doubt: from 0 to 1");
     } else if (name == "--bench") {
       options.bench = std::atoi(value().c_str());
       if (options.bench < 1) throw Mistake("--bench: at least 1 frame");
@@ -77,7 +79,7 @@ Options parsed(int argc, char** argv) {
     }
   }
   if (options.model.empty()) {
-    throw Mistake("usage: digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--doubt P] "
+    throw Mistake("usage: digits MODEL [--labels FILE] [--image FILE.bmp] [--whole] [--doubt [P]] "
                   "[--no-viewer] [--bench N] [--golden FOLDER [--log FILE]]");
   }
   if (!options.log.empty() && options.golden.empty()) throw Mistake("--log belongs to --golden");

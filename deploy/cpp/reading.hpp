@@ -11,6 +11,8 @@
 
 namespace digits {
 
+constexpr double kDoubt = 0.8;  // score below which an answer is doubtful, unless another is asked for
+
 struct Digit {
   cv::Rect box;     // in pixels of the frame
   int label;        // the class, as the classifier answered it

@@ -4,7 +4,7 @@
     python3 digits.py mnist.rknn                        # camera, shown in the maker's viewer
     python3 digits.py mnist.rknn --no-viewer            # camera, answers printed only
     python3 digits.py mnist.rknn --image page.bmp --no-viewer
-    python3 digits.py mnist.rknn --doubt 0.6            # ? and two candidates where it is not sure
+    python3 digits.py mnist.rknn --doubt                # ? and two candidates where it is not sure
     python3 digits.py mnist.rknn --bench 100 --no-viewer
     python3 digits.py mnist.rknn --golden golden        # writes golden/python.jsonl
 
@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 from locator import MOST_DIGITS, Page, as_bgr
-from reading import Digit, read_page
+from reading import DOUBT, Digit, read_page
 
 GREEN, WHITE = (0, 200, 0), (255, 255, 255)  # BGR
 
@@ -375,7 +375,13 @@ def main():
     parser.add_argument("--image", type=Path, help="read this picture instead of the camera")
     parser.add_argument("--whole", action="store_true", help="the whole frame is one digit")
     parser.add_argument(
-        "--doubt", type=float, default=0.0, metavar="P", help="? where the score is below P, 0-1"
+        "--doubt",
+        type=float,
+        nargs="?",
+        default=0.0,
+        const=DOUBT,
+        metavar="P",
+        help=f"? where the score is below P, 0-1; {DOUBT} if P is left out",
     )
     parser.add_argument("--no-viewer", action="store_true", help="do not wait for the viewer")
     parser.add_argument("--bench", type=int, metavar="N", help="time N frames")

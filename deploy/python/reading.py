@@ -7,6 +7,7 @@ The same in `deploy/cpp/reading.cpp`.
 from locator import MOST_DIGITS, Page, reading_order
 
 GAIN = 0.2  # that the reading of two parts must be surer than that of the whole
+DOUBT = 0.8  # score below which an answer is doubtful, unless another is asked for
 
 
 class Digit:

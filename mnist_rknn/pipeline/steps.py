@@ -35,6 +35,12 @@ DRAWING = (
 )
 
 
+# The programs of the module that find and read digits.
+LOCATOR = tuple(
+    f"../deploy/python/{name}.py" for name in ("digits", "locator", "reading", "ruling")
+)
+
+
 @dataclass(frozen=True)
 class Step:
     """One notebook. Paths are relative to the run's folder; {name} is the recipe's name."""
@@ -289,6 +295,36 @@ STEPS = (
         inputs=(),
         outputs=("own_data.json",),
         packages=("pillow",),
+        extra=True,
+    ),
+    Step(
+        "10_frames",
+        "find and read several digits in a frame",
+        settings=("seed", "dataset", "image"),
+        modules=tuple(
+            sorted(
+                (
+                    *LOCATOR,
+                    *DRAWING,
+                    "conversion/inference.py",
+                    "records.py",
+                    "redraw/frames.py",
+                    "redraw/sheets.py",
+                    "redraw/surroundings.py",
+                    "verification/frame_folders.py",
+                    "verification/frame_plots.py",
+                    "verification/frames.py",
+                    "verification/metrics.py",
+                )
+            )
+        ),
+        inputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "{name}.slim.onnx",
+        ),
+        outputs=("frames.json",),
+        packages=("numpy", "onnxruntime", "opencv-python-headless"),
         extra=True,
     ),
 )

@@ -13,17 +13,16 @@ from ..files import replacing_folder
 from ..recipe import Recipe
 from ..records import Doubt, FramesEvaluation, Manifest, MisreadFrame, StageName
 from .frame_folders import Frame, read_frame, read_index
+from .frame_plots import boxed
 from .frames import Answer, Predict, answers, deployed_reader, doubts, figures, rightly_read, table
 
 FOLDER = "frames"  # below the run's evaluate/<name of the folder>/
 AT_ONCE = 24  # frames that are kept in memory
-WIDEST = 960  # pixels of a drawn frame
 ENGINES: dict[StageName, str] = {
     "slim": "float ONNX, on this PC",
     "rknn": "INT8, in the RKNN simulator",
 }
 FONT = cv2.FONT_HERSHEY_SIMPLEX
-TRUE, RIGHT, WRONG = (178, 114, 0), (115, 158, 0), (0, 94, 213)  # BGR, as in `plots`
 
 
 def evaluate(recipe: Recipe, run: Path, folder: Path) -> FramesEvaluation:
@@ -151,35 +150,14 @@ def drawn_answer(picture: np.ndarray, frame: Frame, answer: Answer) -> np.ndarra
     """A frame with the true boxes in blue, what was read in green or, where wrong, in red, and both
     texts above it; uint8 BGR.
     """
-    factor = max(1.0, 480 / picture.shape[1])
-    factor = min(factor, WIDEST / picture.shape[1])
-    size = [max(1, round(side * factor)) for side in picture.shape[1::-1]]
-    drawn = cv2.resize(
-        picture, size, interpolation=cv2.INTER_AREA if factor < 1 else cv2.INTER_CUBIC
-    )
     # Without true boxes nobody knows which digit is the wrong one.
     right = rightly_read(frame, answer) if frame.boxes is not None else [False] * len(answer.boxes)
-    for box in frame.boxes or ():
-        _draw_box(drawn, box, factor, TRUE, 1, 2)
-    for box, digit, flag in zip(answer.boxes, answer.digits, right, strict=True):
-        colour = RIGHT if flag else WRONG
-        corner = _draw_box(drawn, box, factor, colour, 2, 0)
-        cv2.putText(drawn, digit, corner, FONT, 0.7, colour, 2, cv2.LINE_AA)
+    drawn = boxed(picture, answer.boxes, answer.digits, right, frame.boxes or ())
     top = np.full((64, drawn.shape[1], 3), 255, np.uint8)
-    for row, line, colour in (
-        (0, f"written: {frame.text or 'nothing'}", TRUE),
-        (1, f"read: {answer.text or 'nothing'}", WRONG),
+    for row, line in enumerate(
+        (f"written: {frame.text or 'nothing'}", f"read: {answer.text or 'nothing'}")
     ):
         (wide, _), _ = cv2.getTextSize(line, FONT, 0.7, 2)
         fitting = 0.7 * min(1.0, (drawn.shape[1] - 16) / wide)
-        cv2.putText(top, line, (8, 24 + 30 * row), FONT, fitting, colour, 2, cv2.LINE_AA)
+        cv2.putText(top, line, (8, 24 + 30 * row), FONT, fitting, (0, 0, 0), 2, cv2.LINE_AA)
     return np.vstack([top, drawn])
-
-
-def _draw_box(
-    picture: np.ndarray, box: Sequence[int], factor: float, colour: tuple, thick: int, out: int
-) -> tuple[int, int]:
-    """Draw a box of the frame, `out` pixels outside, and return where its digit is written."""
-    x, y, w, h = (round(side * factor) for side in box)
-    cv2.rectangle(picture, (x - out, y - out), (x + w + out, y + h + out), colour, thick)
-    return x, max(18, y - 6)

@@ -111,6 +111,10 @@ def test_doubtful_digits_are_question_marks_with_candidates(program, page, model
     result = program(*arguments, "--doubt", 0.8, FAKE_SDK_LABEL="7")
     assert result.stdout.count("? (7, 0.") == 3
     assert "7 (0." in program(*arguments, "--doubt", 0.4, FAKE_SDK_LABEL="7").stdout
+    # Without a number it is the programs' own threshold, above the fake's score of 0.75.
+    for doubted in ((*arguments, "--doubt"), (model, "--doubt", *arguments[1:])):
+        assert program(*doubted, FAKE_SDK_LABEL="7").stdout.count("? (7, 0.") == 3
+    assert program(*arguments, "--doubt", 1.5).returncode != 0
 
 
 def test_more_digits_than_are_read_are_said_to_be(program, model, tmp_path):
