@@ -60,7 +60,7 @@ def pieces(names: np.ndarray) -> np.ndarray:
     return colors[np.where(names > 0, place, np.where(names < 0, -1, 0))]
 
 
-def _bgr(color: str) -> tuple[int, int, int]:
+def _bgr(color: str) -> tuple[int, ...]:
     return tuple(int(color[at : at + 2], 16) for at in (5, 3, 1))
 
 
@@ -119,7 +119,7 @@ def doubt(rows: Sequence[Doubt], chosen: float) -> Figure:
     ):
         axis.plot(thresholds, values, color=color, ls=style, label=label)
     axis.axvline(chosen, color=GRAY, lw=1)
-    axis.annotate(f"--doubt: {chosen}", (chosen, 50), (-6, 0), textcoords="offset points",
+    axis.annotate(f"--doubt: {chosen}", (chosen, 97), (-6, 0), textcoords="offset points",
                   ha="right", fontsize=8, color=GRAY)  # fmt: skip
     axis.set(xlabel="threshold of the score", xlim=(0, 1), ylim=(0, 104))
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=2, fontsize=8)

@@ -18,7 +18,8 @@ from cogapp.cogapp import CogError
 
 from .. import recipe_file
 from ..errors import PipelineError
-from ..files import OUTPUT, PROJECT, relative, write_text
+from ..files import OUTPUT, PROJECT, relative, replacing, write_text
+from ..records import Doubt
 from . import figures
 from .figures import Entry, Share
 
@@ -73,7 +74,22 @@ def update(runs: Path | None = None) -> list[str]:
 
         drawn = strips.draw(runs / "mnist", PROJECT / "docs")
         lines += [f"drawn      {relative(path)}" for path in drawn]
+    lines.append(f"drawn      {relative(_draw_doubt(PROJECT / 'docs' / 'doubt.png'))}")
     return lines + [f"written    {relative(path)}" for path in refresh(write=True)]
+
+
+def _draw_doubt(path: Path) -> Path:
+    """The trade-off of doubtful answers, from the trial that chose the programs' threshold."""
+    from .. import plots
+    from . import frame_plots, frames  # OpenCV and matplotlib, which no text needs
+
+    plots.use_style()
+    rows = [
+        Doubt(**{key: json.loads(row[key]) for key in Doubt.model_fields}) for row in _rows("doubt")
+    ]
+    with replacing(path) as temporary:
+        frame_plots.doubt(rows, frames.deployed_reader().DOUBT).savefig(temporary)
+    return path
 
 
 def refresh(write: bool) -> list[Path]:

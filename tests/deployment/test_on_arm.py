@@ -18,8 +18,8 @@ SYSROOT = Path(os.environ.get("ARM_SYSROOT", "/opt/arm-linux-gnueabihf"))  # .ci
 LIBRARIES = SYSROOT / "usr" / "lib" / "arm-linux-gnueabihf"
 HEADERS = Path("/usr/include/opencv4")
 SOURCES = ("locate", "locator", "reading", "ruling")
-# Hard-float code for the module's processor; `char` is unsigned there. -Wno-psabi leaves out the notes
-# of a change in GCC 7, which concern libraries that are older.
+# Hard-float code for the module's processor; `char` is unsigned there. -Wno-psabi leaves out the
+# notes of a change in GCC 7, which concern libraries that are older.
 FLAGS = ("-std=c++17", "-O2", "-mcpu=cortex-a7", "-mfpu=neon-vfpv4", "-Wall", "-Wextra", "-Werror",
          "-Wno-psabi")  # fmt: skip
 

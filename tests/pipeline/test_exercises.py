@@ -15,6 +15,7 @@ import pytest
 from support.runs import PROJECT, TINY, everything, run_command, settings
 
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.files import read_json
 from mnist_rknn.pipeline import runner, runs, steps, tries
 from mnist_rknn.records import SecondOpinion, Verification
 
@@ -160,6 +161,22 @@ def test_kernels_that_round_elsewhere_and_one_scale_for_all_channels(student):
     steps_apart, cosine = opened("as_written=True", "as_written=True")
     assert opened(", as_written=True", "")[0] > steps_apart
     assert opened("per_channel=True", "per_channel=False")[1] < cosine
+
+
+def test_frames_are_followed_from_pixels_to_text(student):
+    """10: every stage shows its picture, and a line that may be no thicker than a pixel stays."""
+    before = everything(student.run)
+    shown = student.opens("10", each=1)
+    assert "frames/s for capture, locate, crop, classify and draw" in shown
+    assert "wrong answers are kept" in shown and "<Figure" in shown
+    found = read_json(student.run / "frames.json")
+    assert found["kinds"]["all"]["recall"]["share"] > 0.6
+    assert found["doubt"][0]["wrong_kept"] == found["doubt"][0]["wrong"]
+    after = everything(student.run)
+    assert {name for name in after if after[name] != before.get(name)} == {
+        "frames.json",
+        "steps/10_frames.json",
+    }
 
 
 @pytest.mark.slow
