@@ -37,6 +37,8 @@ using Clock = std::chrono::steady_clock;
 
 volatile std::sig_atomic_t stopped = 0;
 
+constexpr int64_t kMostPixels = 50'000'000;  // of a picture
+
 using Mistake = std::runtime_error;  // something the user can mend, in one line
 
 struct Options {
@@ -103,6 +105,10 @@ cv::Mat read_bmp(const std::string& path) {
   const int64_t width = static_cast<int32_t>(number(18, 4));
   const int64_t height = static_cast<int32_t>(number(22, 4));
   const int64_t rows = std::abs(height), stride = (width * 3 + 3) / 4 * 4;
+  if (width * rows > kMostPixels) {
+    throw Mistake(path + ": " + std::to_string(width) + " x " + std::to_string(rows) +
+                  " pixels are no camera frame: make it smaller");
+  }
   if (number(28, 2) != 24 || number(30, 4) != 0 || width < 1 || rows < 1 ||
       number(10, 4) + stride * rows > static_cast<int64_t>(content.size())) {
     throw refused;

@@ -25,6 +25,7 @@ import numpy as np
 from locator import MOST_DIGITS, Page, as_bgr
 from reading import DOUBT, Digit, read_page
 
+MOST_PIXELS = 50_000_000  # of a picture
 GREEN, WHITE = (0, 200, 0), (255, 255, 255)  # BGR
 
 # 3 x 5 dots a character, a row an octal digit from the top: 4 is the left dot.
@@ -135,6 +136,8 @@ def read_bmp(content, path):
     start, _, width, height, _, bits, compression = struct.unpack_from("<IIiiHHI", content, 10)
     stride = (width * 3 + 3) // 4 * 4
     rows = abs(height)
+    if width * rows > MOST_PIXELS:
+        raise Mistake(f"{path}: {width} x {rows} pixels are no camera frame: make it smaller")
     if bits != 24 or compression or width < 1 or not rows or start + stride * rows > len(content):
         raise refused
     lines = np.frombuffer(content, np.uint8, stride * rows, start).reshape(rows, stride)

@@ -117,6 +117,13 @@ def test_doubtful_digits_are_question_marks_with_candidates(program, page, model
     assert program(*arguments, "--doubt", 1.5).returncode != 0
 
 
+@pytest.mark.parametrize("size", [(1, 1), (200, 9), (9, 200), (15, 15)])
+def test_frames_too_small_for_a_digit_hold_none(program, model, tmp_path, size):
+    cv2.imwrite(str(tmp_path / "small.bmp"), np.full((*size, 3), 220, np.uint8))
+    result = program(model, "--image", tmp_path / "small.bmp", "--no-viewer")
+    assert (result.returncode, result.stdout) == (0, "no digit\n")
+
+
 def test_more_digits_than_are_read_are_said_to_be(program, model, tmp_path):
     sheet = np.full((480, 640, 3), 220, np.uint8)
     for y in range(20, 470, 40):
@@ -223,6 +230,10 @@ def test_mistakes_are_one_line_each(program, page, model, golden):
         file = page / f"damaged{number}.bmp"
         file.write_bytes(damaged)
         assert "24-bit BMP" in refused(program(model, "--image", file, "--no-viewer"))
+    large = page / "large.bmp"
+    large.write_bytes(content[:18] + struct.pack("<ii", 10_000, 10_000) + content[26:])
+    asked = program(model, "--image", large, "--no-viewer")
+    assert "10000 x 10000 pixels are no camera frame" in refused(asked)
     refused(program(model, "--golden", page / "nowhere"))
     (golden / "images.bin").write_bytes(b"short")
     assert "no whole golden pack" in refused(program(model, "--golden", golden))

@@ -15,7 +15,7 @@ from mnist_rknn.redraw.sheets import sheet_of
 
 sys.path.insert(0, str(PROJECT / "deploy" / "python"))
 from locator import CROP, MOST_DIGITS, Page, crop, locate
-from reading import read
+from reading import read, read_page
 
 PHOTOS = PROJECT.parent / "shared" / "real-digits-dev"
 FRAMES = 12  # of each kind
@@ -219,18 +219,33 @@ def test_light_digits_on_a_dark_board_become_dark_on_light():
     assert picture[0, 0].min() > 180 and picture.min() < 90
 
 
+def ring_reader(picture):
+    """A ring in the middle of its picture is a sure 0; what is wider is not sure."""
+    inked = (picture.min(axis=2) < 120).any(axis=0)
+    wide = np.count_nonzero(inked) > 0.5 * len(inked)
+    return (8, 0.4) if wide else (0, 0.9)
+
+
+def test_of_digits_that_touch_no_more_are_read_than_of_others():
+    """30 boxes hold 60 digits."""
+    page = np.full((480, 640, 3), 220, np.uint8)
+    for number in range(30):
+        x, y = 55 + 125 * (number % 5), 45 + 78 * (number // 5)
+        for middle in (x, x + 29):
+            cv2.ellipse(page, (middle, y), (15, 30), 0, 0, 360, (40, 40, 40), 4, cv2.LINE_AA)
+    located = Page(page)
+    assert len(located.boxes) == 30 and located.more == 0
+    reading = read_page(located, ring_reader)
+    assert (len(reading.digits), reading.more) == (MOST_DIGITS, 60 - MOST_DIGITS)
+    assert max(digit.box[1] for digit in reading.digits) < 400  # the last line is left out
+
+
 def test_digits_that_touch_are_cut_where_the_parts_are_read_more_surely():
     page = np.full((480, 640, 3), 220, np.uint8)
     for left in (100, 170):
         cv2.ellipse(page, (left + 35, 240), (35, 70), 0, 0, 360, (40, 40, 40), 8, cv2.LINE_AA)
     (box,) = locate(page)
-
-    def classify(picture):  # a ring in the middle of its picture is a sure 0
-        inked = (picture.min(axis=2) < 120).any(axis=0)
-        wide = np.count_nonzero(inked) > 0.5 * len(inked)
-        return (8, 0.4) if wide else (0, 0.9)
-
-    digits = read(page, classify)
+    digits = read(page, ring_reader)
     assert [digit.label for digit in digits] == [0, 0]
     assert abs(digits[0].box[2] - 70) < 12 and digits[1].box[0] > box[0] + 55
     assert len(read(page, lambda _: (8, 0.9))) == 1
