@@ -43,7 +43,7 @@ def use_style() -> None:
         plt.rcParams["font.family"] = ["DejaVu Sans", family]  # the first that has a glyph
 
 
-def _finished(figure: Figure) -> Figure:
+def finished(figure: Figure) -> Figure:
     """Take a figure off pyplot's list, so that a notebook shows it once, as a cell's value."""
     plt.close(figure)
     return figure
@@ -70,7 +70,27 @@ def image_grid(
         axis.imshow(image[::step, ::step], cmap="gray", vmin=0, vmax=255, interpolation="nearest")
         axis.set_title(textwrap.shorten(caption, 24, placeholder="…"), fontsize=8)
     figure.suptitle(title)
-    return _finished(figure)
+    return finished(figure)
+
+
+def rows(groups: dict[str, Sequence[np.ndarray]]) -> Figure:
+    """Pictures of several kinds, a row a kind, with its name in front.
+
+    Args:
+        groups: by name, uint8 [H, W, 3] each.
+    """
+    columns = max(map(len, groups.values()))
+    figure, axes = plt.subplots(
+        len(groups), columns, figsize=(columns * 0.95 + 1, len(groups)), squeeze=False
+    )
+    for line, (name, images) in zip(axes, groups.items(), strict=True):
+        for axis, image in zip(line, images, strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        for axis in line:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return finished(figure)
 
 
 def filter_grid(filters: np.ndarray, title: str) -> Figure:
@@ -91,7 +111,7 @@ def filter_grid(filters: np.ndarray, title: str) -> Figure:
         axis.imshow(weights, cmap="RdBu_r", vmin=-reach, vmax=reach)
     figure.suptitle(title, fontsize=11)
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.02, hspace=0.15, wspace=0.15)
-    return _finished(figure)
+    return finished(figure)
 
 
 def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
@@ -111,12 +131,12 @@ def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figu
     upright = sum(map(len, labels)) > 60
     axis.set_xticklabels(labels, rotation=90 if upright else 0)
     axis.legend(ncols=len(classes), loc="upper left", bbox_to_anchor=(0, 1.3), fontsize=8)
-    return _finished(figure)
+    return finished(figure)
 
 
 def learning_curves(history: dict[str, list[float]]) -> Figure:
-    """Loss and accuracy of every epoch, as `engine.read_history` returns them."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
+    """Loss, accuracy and learning rate of a training, as `engine.read_history` returns them."""
+    figure, (left, right, rate) = plt.subplots(1, 3, figsize=(10, 2.8))
     epochs = history["epoch"]
     for axis, kind, label in (
         (left, "loss", "cross-entropy loss"),
@@ -127,7 +147,9 @@ def learning_curves(history: dict[str, list[float]]) -> Figure:
             axis.plot(epochs, values, "o-", color=color, markersize=4, label=split)
         axis.set(xlabel="epoch", title=label, xticks=epochs[:: max(1, len(epochs) // 10)])
     left.legend()
-    return _finished(figure)
+    rate.plot(history["lr_epoch"], history["lr"], color=GREEN)
+    rate.set(xlabel="epochs gone by", title="learning rate", ylim=(0, None))
+    return finished(figure)
 
 
 def operator_bars(before: dict[str, int], after: dict[str, int]) -> Figure:
@@ -146,7 +168,7 @@ def operator_bars(before: dict[str, int], after: dict[str, int]) -> Figure:
     axis.set_yticklabels(names)
     axis.invert_yaxis()
     axis.legend(loc="lower right")
-    return _finished(figure)
+    return finished(figure)
 
 
 def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure:
@@ -180,7 +202,7 @@ def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure
         more = f" ({hidden} more below)" if hidden else ""
         axis.set_title(title + more)
         axis.axis("off")
-    return _finished(figure)
+    return finished(figure)
 
 
 _OPERATOR_COLORS = defaultdict(
@@ -238,7 +260,7 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
         if window[0] <= line <= window[1]:
             close.axvline(line, color=RED, lw=0.8)
     close.set(title=f"close up: one step is {step:.4f}", xlabel="value", xlim=window, yscale="log")
-    return _finished(figure)
+    return finished(figure)
 
 
 def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
@@ -269,7 +291,7 @@ def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
         axis.set_xticks(range(len(labels)), labels, rotation=90 if upright else 0, fontsize=letters)
         axis.set_yticks(range(len(labels)), labels, fontsize=letters)
         axis.spines[:].set_visible(False)
-    return _finished(figure)
+    return finished(figure)
 
 
 def stage_accuracy(stages: Stages) -> Figure:
@@ -293,7 +315,7 @@ def stage_accuracy(stages: Stages) -> Figure:
     axis.set(xlabel="top-1 accuracy, % (bar: 95 % Wilson interval)", ylim=(len(stages) - 0.4, -0.7))
     axis.set_yticks(range(len(stages)), list(stages))
     axis.grid(axis="x", alpha=0.3)
-    return _finished(figure)
+    return finished(figure)
 
 
 def layer_cost(layers: Sequence[Layer]) -> Figure:
@@ -308,7 +330,7 @@ def layer_cost(layers: Sequence[Layer]) -> Figure:
     left.set_yticklabels(names, fontsize=8)
     left.invert_yaxis()
     right.set(title="KB read and written (compiler estimate)")
-    return _finished(figure)
+    return finished(figure)
 
 
 def tone_histograms(worlds: dict[str, np.ndarray]) -> Figure:
@@ -323,7 +345,7 @@ def tone_histograms(worlds: dict[str, np.ndarray]) -> Figure:
         axis.stairs(counts / counts.sum(), edges, fill=True, alpha=0.5, color=color, label=name)
     axis.set(xlabel="gray tone, 0 black to 255 white", ylabel="share of pixels", yscale="log")
     axis.legend()
-    return _finished(figure)
+    return finished(figure)
 
 
 def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
@@ -347,7 +369,7 @@ def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.legend(loc="upper center", ncols=len(models), bbox_to_anchor=(0.5, 1.12))
-    return _finished(figure)
+    return finished(figure)
 
 
 def layer_error(layers: Sequence[LayerError]) -> Figure:
@@ -369,7 +391,7 @@ def layer_error(layers: Sequence[LayerError]) -> Figure:
     for axis in (left, right):
         axis.grid(axis="y", alpha=0.2)
     right.legend()
-    return _finished(figure)
+    return finished(figure)
 
 
 def study_curves(rows: Sequence[dict]) -> Figure:
@@ -402,7 +424,7 @@ def study_curves(rows: Sequence[dict]) -> Figure:
     axes[0].set(title="top-1 of validation pictures, % (simulator)")
     axes[1].set(title="1 − mean cosine of the logits (simulator)", yscale="log")
     axes[1].legend(fontsize=7, ncols=2)
-    return _finished(figure)
+    return finished(figure)
 
 
 def agreement_hides(rows: Sequence[dict]) -> Figure:
@@ -431,7 +453,7 @@ def agreement_hides(rows: Sequence[dict]) -> Figure:
         ylabel="answers as in float, %",
     )
     axis.legend(loc="lower left")
-    return _finished(figure)
+    return finished(figure)
 
 
 def cost_map(points: Sequence[dict]) -> Figure:
@@ -466,4 +488,4 @@ def cost_map(points: Sequence[dict]) -> Figure:
     axis.margins(x=0.15)
     axis.text(0.01, 0.03, "grey: cost only, accuracy not measured", transform=axis.transAxes,
               fontsize=8, color=GRAY)  # fmt: skip
-    return _finished(figure)
+    return finished(figure)
