@@ -29,7 +29,7 @@ class Folded:
         return f"{self.heading}\n{self.text}"
 
 
-def network_blocks(parts: Sequence[tuple[str, tuple[int, int, int]]]) -> Figure:
+def network_blocks(parts: Sequence[tuple[str, tuple[int, ...]]]) -> Figure:
     """A network as boxes: as large as the picture is by then, as deep as there are channels.
 
     Args:
@@ -60,13 +60,13 @@ def network_blocks(parts: Sequence[tuple[str, tuple[int, int, int]]]) -> Figure:
 
 def _box(axis: Axes, left: float, side: float, depth: float, color: str) -> None:
     """A cuboid seen from the front, its depth drawn to the upper right."""
-    style = {"facecolor": color, "edgecolor": "white", "lw": 1}
-    axis.add_patch(Rectangle((left, 0), side, side, **style))
+    front = Rectangle((left, 0), side, side)
     right, top = left + side, side
     upper = [(left, top), (left + depth, top + depth), (right + depth, top + depth), (right, top)]
     beside = [(right, 0), (right + depth, depth), (right + depth, top + depth), (right, top)]
-    axis.add_patch(Polygon(upper, alpha=0.7, **style))
-    axis.add_patch(Polygon(beside, alpha=0.5, **style))
+    for patch, alpha in ((front, 1.0), (Polygon(upper), 0.7), (Polygon(beside), 0.5)):
+        patch.set(facecolor=color, edgecolor="white", alpha=alpha)
+        axis.add_patch(patch)
 
 
 def layer_steps(maps: dict[str, np.ndarray]) -> Figure:

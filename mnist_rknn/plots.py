@@ -73,6 +73,27 @@ def image_grid(
     return finished(figure)
 
 
+def misread(
+    images: np.ndarray, classes: np.ndarray, answers: np.ndarray, labels: Sequence[str]
+) -> Figure | str:
+    """The first thirty pictures with a wrong answer, "true class → answer" above each.
+
+    Args:
+        images: uint8 [N, H, W, 3] in RGB order.
+        classes: true classes, integer [N].
+        answers: integer [N].
+        labels: names of the classes.
+
+    Returns:
+        A sentence where there are none.
+    """
+    wrong = np.flatnonzero(answers != classes)[:30]
+    if not len(wrong):
+        return "none is misread"
+    captions = [f"{labels[classes[i]]} → {labels[answers[i]]}" for i in wrong]
+    return image_grid(images[wrong], captions)
+
+
 def rows(groups: dict[str, Sequence[np.ndarray]]) -> Figure:
     """Pictures of several kinds, a row a kind, with its name in front.
 
@@ -238,7 +259,7 @@ def _layout(model: onnx.ModelProto, limit: int) -> tuple[dict, list, int]:
 
 
 def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -> Figure:
-    """Histogram of a tensor's float values over the 256 values INT8 can say.
+    """Histogram of a tensor's float values over the 256 values that INT8 has.
 
     Args:
         values: float, any shape.
@@ -250,7 +271,13 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
     wide.hist(values, bins=120, color=BLUE, alpha=0.8)
     wide.axvspan(low, high, color=GREEN, alpha=0.12, label=f"INT8 reaches {low:.2f} to {high:.2f}")
     clipped = float(((values < low) | (values > high)).mean())
-    wide.set(title=f"{title}: float values", xlabel="value", ylabel="how often", yscale="log")
+    used = len(np.unique(np.rint((values.clip(low, high) - low) / step))) if step else 1
+    wide.set(
+        title=f"{title}: uses {used} of the 256 values",
+        xlabel="value",
+        ylabel="how often",
+        yscale="log",
+    )
     wide.legend(title=f"{100 * clipped:.3g} % clipped", loc="upper right", frameon=True)
     center = float(np.median(values))
     window = (center - 8 * step, center + 8 * step)

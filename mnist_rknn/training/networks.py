@@ -7,6 +7,7 @@ under its name.
 import itertools
 import math
 from collections.abc import Sequence
+from typing import cast
 
 import numpy as np
 import paddle
@@ -111,9 +112,10 @@ class DigitNet(nn.Layer):
         return self.fc(paddle.flatten(x, 1))
 
 
-def outline(
-    network: DigitNet, image_shape: Sequence[int]
-) -> list[tuple[str, tuple[int, int, int]]]:
+Part = tuple[str, tuple[int, ...]]  # what it does; channels, height and width of its output
+
+
+def outline(network: DigitNet, image_shape: Sequence[int]) -> list[Part]:
     """The parts of a network, from the picture to the answer.
 
     Args:
@@ -130,7 +132,7 @@ def outline(
             values = layer(values)
             does = "convolution" if isinstance(layer, ConvBNReLU) else "maximum of\n2 x 2 places"
             parts.append((does, tuple(values.shape[1:])))
-    found = [("picture", tuple(image_shape[1:]))]
+    found: list[Part] = [("picture", tuple(image_shape[1:]))]
     for (does, size), alike in itertools.groupby(parts):
         count = len(list(alike))
         found.append((f"{count} {does}s" if count > 1 else does, size))
@@ -151,7 +153,7 @@ def first_layer_steps(
     Returns:
         By step, float32 [h, w] of the first picture; the filter is [size, size].
     """
-    convolution, norm, _ = network.features[0]
+    convolution, norm, _ = cast(ConvBNReLU, network.features[0])
     pixels = ((images - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2).astype("float32")
     with paddle.no_grad():
         convolved = convolution(paddle.to_tensor(pixels)).numpy()[:, channel]
