@@ -29,7 +29,7 @@ MOVED  := $(shell grep -sqF -e "!$(CURDIR)/$(VENV)/" -e " $(CURDIR)/$(VENV)/" $(
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn try smoke evaluate report quantstudy costs deploy board test test-all lint lab list \
-        benchmark aistudio figures lock clean moved $(STEPS)
+        benchmark aistudio figures notebooks lock clean moved $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -50,6 +50,7 @@ help:
 	@echo "make lint        style, complexity, layers, types, figures in the texts"
 	@echo "make benchmark   time and memory of every step"
 	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
+	@echo "make notebooks   what the notebooks show, written into them    [CHECK=yes] [STEP=03]"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(COMMAND) import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS), or its number: make 07"
@@ -148,6 +149,7 @@ lint: $(COMMAND)
 	$(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/mypy
 	@$(PY) scripts/figures.py --check
+	@$(PY) scripts/notebooks.py --check
 
 benchmark: $(COMMAND)
 	$(PY) scripts/benchmark.py $(OF_RECIPE)
@@ -155,6 +157,10 @@ benchmark: $(COMMAND)
 # What README, docs and notebooks quote; CHECK=yes only says which text is behind.
 figures: $(COMMAND)
 	@$(PY) scripts/figures.py $(if $(CHECK),--check)
+
+# What the notebooks show, from a run of the default recipe; only what is stale runs.
+notebooks: $(COMMAND)
+	@$(PY) scripts/notebooks.py $(if $(CHECK),--check) $(STEP)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:
