@@ -29,7 +29,7 @@ MOVED  := $(shell grep -sqF -e "!$(CURDIR)/$(VENV)/" -e " $(CURDIR)/$(VENV)/" $(
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn try smoke evaluate report quantstudy costs deploy board test test-all lint lab list \
-        benchmark aistudio figures notebooks lock clean moved $(STEPS)
+        benchmark aistudio figures notebooks site lock clean moved $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -51,6 +51,7 @@ help:
 	@echo "make benchmark   time and memory of every step"
 	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
 	@echo "make notebooks   what the notebooks show, written into them    [CHECK=yes] [STEP=03]"
+	@echo "make site        README, docs, notebooks and report as web pages, output/site   [CHECK=yes]"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(COMMAND) import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS), or its number: make 07"
@@ -161,6 +162,18 @@ figures: $(COMMAND)
 # What the notebooks show, from a run of the default recipe; only what is stale runs.
 notebooks: $(COMMAND)
 	@$(PY) scripts/notebooks.py $(if $(CHECK),--check) $(STEP)
+
+# README, docs, notebooks and the report as static pages, in output/site; loads nothing from elsewhere.
+SITE := $(VENV)/site
+$(SITE)/.ready: docs/requirements-site.txt
+	@$(PYTHON) scripts/check.py --platform
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
+	@touch $@
+
+site: $(SITE)/.ready
+	@$(SITE)/bin/python docs/site/build.py --run $(OUT)
+	@$(if $(CHECK),$(SITE)/bin/python docs/site/check.py $(or $(MNIST_RKNN_OUTPUT),output)/site)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:
