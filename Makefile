@@ -132,8 +132,9 @@ list: $(COMMAND)
 aistudio: $(COMMAND)
 	@$(COMMAND) aistudio
 
+# Without its news and its search for updates: no pop-up, no request to the network.
 lab: $(COMMAND)
-	$(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
+	JUPYTER_CONFIG_PATH=scripts/jupyter $(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
 
 # --- development ----------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import mermaidx
 from docutils import nodes
 from docutils.parsers.rst import Directive
+from sphinx.search.zh import SearchChinese
 
 HERE = Path(__file__).parent
 CODE = os.environ["SITE_CODE"]  # of the language that is built, such as "en"
@@ -58,8 +59,15 @@ class Mermaid(Directive):
         return [nodes.raw("", figure, format="html")]
 
 
+class Chinese(SearchChinese):
+    """Its stemmer is the English one; Sphinx 9.0 would ask the browser for a ChineseStemmer."""
+
+    language_name = "English"
+
+
 def setup(app):
     app.add_directive("mermaid", Mermaid)
+    app.add_search_language(Chinese)
     app.connect("html-page-context", add_languages)
 
 
