@@ -164,7 +164,7 @@ def _cleaned(outputs: Sequence[dict[str, Any]], number: int) -> Iterator[dict[st
     for output in _joined(outputs):
         if output["output_type"] == "stream":
             text = _on_screen("".join(output["text"]))
-            if text:
+            if text.strip():
                 yield {**output, "text": text.splitlines(keepends=True)}
             continue
         if "execution_count" in output:

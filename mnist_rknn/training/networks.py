@@ -127,11 +127,13 @@ def outline(network: DigitNet, image_shape: Sequence[int]) -> list[Part]:
     """
     values = paddle.zeros(list(image_shape))
     parts = []
+    network.eval()  # or a batch norm would count the zeros in
     with paddle.no_grad():
         for layer in network.features:
             values = layer(values)
             does = "convolution" if isinstance(layer, ConvBNReLU) else "maximum of\n2 x 2 places"
             parts.append((does, tuple(values.shape[1:])))
+    network.train()
     found: list[Part] = [("picture", tuple(image_shape[1:]))]
     for (does, size), alike in itertools.groupby(parts):
         count = len(list(alike))

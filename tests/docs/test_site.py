@@ -27,7 +27,9 @@ def project(tmp_path_factory):
         shutil.copytree(PROJECT / name, project / name, ignore=ignored)
     for name in ("README.md", "LICENSE"):
         shutil.copy(PROJECT / name, project / name)
-    (project / "README.zh.md").write_text("# 手写数字\n\n[环境](notebooks/00_environment.ipynb)\n")
+    (project / "README.zh.md").write_text(
+        "# 手写数字 rknn\n\n[环境](notebooks/00_environment.ipynb)\n"
+    )
     (project / "notebooks" / "zh").mkdir()
     notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 00 · 环境")])
     nbformat.write(notebook, project / "notebooks" / "zh" / "00_environment.ipynb")
