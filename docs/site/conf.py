@@ -32,8 +32,9 @@ html_copy_source = False
 html_static_path = [str(HERE / "static")]
 html_css_files = ["site.css"]
 templates_path = [str(HERE / "templates")]
+html_sidebars = {"**": ["menu"]}
 html_theme_options = {
-    "navbar_align": "left",
+    "navbar_center": [],
     "navbar_end": ["language-switch", "theme-switcher"],
     "show_toc_level": 2,
     "footer_start": ["copyright"],

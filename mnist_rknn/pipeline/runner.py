@@ -196,7 +196,7 @@ def execute(
         ) from None
     except DeadKernelError:
         raise PipelineError(
-            f"{notebook.name}: the kernel was killed, perhaps for want of memory "
+            f"{notebook.name}: the kernel was killed, perhaps because the memory was full "
             f"(executed copy: {relative(executed)})"
         ) from None
     except OSError as error:
