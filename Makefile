@@ -29,7 +29,7 @@ MOVED  := $(shell grep -sqF -e "!$(CURDIR)/$(VENV)/" -e " $(CURDIR)/$(VENV)/" $(
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn try smoke evaluate report quantstudy costs deploy board test test-all lint lab list \
-        benchmark aistudio figures lock clean moved $(STEPS)
+        benchmark aistudio figures notebooks site lock clean moved $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -51,6 +51,8 @@ help:
 	@echo "make lint        style, complexity, layers, types, figures in the texts"
 	@echo "make benchmark   time and memory of every step"
 	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
+	@echo "make notebooks   what the notebooks show, written into them    [CHECK=yes] [STEP=03]"
+	@echo "make site        README, docs, notebooks and report as web pages, output/site   [CHECK=yes]"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(COMMAND) import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS), or its number: make 07"
@@ -131,8 +133,9 @@ list: $(COMMAND)
 aistudio: $(COMMAND)
 	@$(COMMAND) aistudio
 
+# Without its news and its search for updates: no pop-up, no request to the network.
 lab: $(COMMAND)
-	$(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
+	JUPYTER_CONFIG_PATH=scripts/jupyter $(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
 
 # --- development ----------------------------------------------------------------------
 
@@ -149,6 +152,7 @@ lint: $(COMMAND)
 	$(VENV)/bin/lint-imports --no-cache
 	$(VENV)/bin/mypy
 	@$(PY) scripts/figures.py --check
+	@$(PY) scripts/notebooks.py --check
 
 benchmark: $(COMMAND)
 	$(PY) scripts/benchmark.py $(OF_RECIPE)
@@ -156,6 +160,22 @@ benchmark: $(COMMAND)
 # What README, docs and notebooks quote; CHECK=yes only says which text is behind.
 figures: $(COMMAND)
 	@$(PY) scripts/figures.py $(if $(CHECK),--check)
+
+# What the notebooks show, from a run of the default recipe; only what is stale runs.
+notebooks: $(COMMAND)
+	@$(PY) scripts/notebooks.py $(if $(CHECK),--check) $(STEP)
+
+# README, docs, notebooks and the report as static pages, in output/site; loads nothing from elsewhere.
+SITE := $(VENV)/site
+$(SITE)/.ready: docs/requirements-site.txt
+	@$(PYTHON) scripts/check.py --platform
+	$(PYTHON) -m venv $(SITE)
+	$(SITE)/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
+	@touch $@
+
+site: $(SITE)/.ready
+	@$(SITE)/bin/python docs/site/build.py --run $(OUT)
+	@$(if $(CHECK),$(SITE)/bin/python docs/site/check.py $(or $(MNIST_RKNN_OUTPUT),output)/site)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:

@@ -73,6 +73,47 @@ def image_grid(
     return finished(figure)
 
 
+def misread(
+    images: np.ndarray, classes: np.ndarray, answers: np.ndarray, labels: Sequence[str]
+) -> Figure | str:
+    """The first thirty pictures with a wrong answer, "true class → answer" above each.
+
+    Args:
+        images: uint8 [N, H, W, 3] in RGB order.
+        classes: true classes, integer [N].
+        answers: integer [N].
+        labels: names of the classes.
+
+    Returns:
+        A sentence where there are none.
+    """
+    wrong = np.flatnonzero(answers != classes)[:30]
+    if not len(wrong):
+        return "none is misread"
+    captions = [f"{labels[classes[i]]} → {labels[answers[i]]}" for i in wrong]
+    return image_grid(images[wrong], captions)
+
+
+def rows(groups: dict[str, Sequence[np.ndarray]]) -> Figure:
+    """Pictures of several kinds, a row a kind, with its name in front.
+
+    Args:
+        groups: by name, uint8 [H, W, 3] each.
+    """
+    columns = max(map(len, groups.values()))
+    figure, axes = plt.subplots(
+        len(groups), columns, figsize=(columns * 0.95 + 1, len(groups)), squeeze=False
+    )
+    for line, (name, images) in zip(axes, groups.items(), strict=True):
+        for axis, image in zip(line, images, strict=False):
+            axis.imshow(image, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+        for axis in line:
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    return finished(figure)
+
+
 def filter_grid(filters: np.ndarray, title: str) -> Figure:
     """Filters of a convolution, the darkest blue the most negative weight, red the most positive.
 
@@ -115,8 +156,8 @@ def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figu
 
 
 def learning_curves(history: dict[str, list[float]]) -> Figure:
-    """Loss and accuracy of every epoch, as `engine.read_history` returns them."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 2.8))
+    """Loss, accuracy and learning rate of a training, as `engine.read_history` returns them."""
+    figure, (left, right, rate) = plt.subplots(1, 3, figsize=(10, 2.8))
     epochs = history["epoch"]
     for axis, kind, label in (
         (left, "loss", "cross-entropy loss"),
@@ -127,6 +168,8 @@ def learning_curves(history: dict[str, list[float]]) -> Figure:
             axis.plot(epochs, values, "o-", color=color, markersize=4, label=split)
         axis.set(xlabel="epoch", title=label, xticks=epochs[:: max(1, len(epochs) // 10)])
     left.legend()
+    rate.plot(history["lr_epoch"], history["lr"], color=GREEN)
+    rate.set(xlabel="epochs gone by", title="learning rate", ylim=(0, None))
     return finished(figure)
 
 
@@ -216,7 +259,7 @@ def _layout(model: onnx.ModelProto, limit: int) -> tuple[dict, list, int]:
 
 
 def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -> Figure:
-    """Histogram of a tensor's float values over the 256 values INT8 can say.
+    """Histogram of a tensor's float values over the 256 values that INT8 has.
 
     Args:
         values: float, any shape.
@@ -228,7 +271,13 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
     wide.hist(values, bins=120, color=BLUE, alpha=0.8)
     wide.axvspan(low, high, color=GREEN, alpha=0.12, label=f"INT8 reaches {low:.2f} to {high:.2f}")
     clipped = float(((values < low) | (values > high)).mean())
-    wide.set(title=f"{title}: float values", xlabel="value", ylabel="how often", yscale="log")
+    used = len(np.unique(np.rint((values.clip(low, high) - low) / step))) if step else 1
+    wide.set(
+        title=f"{title}: uses {used} of the 256 values",
+        xlabel="value",
+        ylabel="how often",
+        yscale="log",
+    )
     wide.legend(title=f"{100 * clipped:.3g} % clipped", loc="upper right", frameon=True)
     center = float(np.median(values))
     window = (center - 8 * step, center + 8 * step)
@@ -326,14 +375,11 @@ def tone_histograms(worlds: dict[str, np.ndarray]) -> Figure:
     return finished(figure)
 
 
-def distortion_bars(
-    models: dict[str, dict[str, float]], label: str = "top-1 accuracy, %"
-) -> Figure:
-    """Accuracy of models under one distortion at a time, or other shares by kind.
+def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
+    """Accuracy of models under one distortion at a time.
 
     Args:
         models: for each model, accuracy from 0 to 1 by distortion.
-        label: says what the shares are.
     """
     names = list(next(iter(models.values())))
     figure, axis = plt.subplots(figsize=(7, 0.36 * len(names) + 0.9))
@@ -346,7 +392,7 @@ def distortion_bars(
             places, [100 * shares[name] for name in names], width, color=color, label=model
         )
         axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=2)
-    axis.set(xlabel=label, xlim=(0, 108))
+    axis.set(xlabel="top-1 accuracy, %", xlim=(0, 108))
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.legend(loc="upper center", ncols=len(models), bbox_to_anchor=(0.5, 1.12))

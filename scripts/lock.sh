@@ -46,3 +46,14 @@ uv pip compile requirements.in --override overrides.txt --universal \
     echo "# on Linux x86_64. Install as docs/recipes.md says under \"Without make\"."
     cat requirements.txt
 } > "$OLDPWD/requirements.txt"
+
+# What the site needs, for its own environment.
+cp "$OLDPWD/docs/requirements-site.in" "$folder/site.in"
+[ "${1:-}" = --upgrade ] || cp "$OLDPWD/docs/requirements-site.txt" "$folder/site.txt" 2>/dev/null || true
+uv pip compile site.in --universal \
+    --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+    --output-file site.txt >/dev/null
+{
+    echo "# Made from requirements-site.in by \`make lock\`; installed by \`make site\`."
+    cat site.txt
+} > "$OLDPWD/docs/requirements-site.txt"

@@ -16,6 +16,7 @@ from ..files import relative
 from ..recipe import Export, Image
 
 BATCH = 100
+VANISHED = -60.0  # logarithms below are of probabilities near float32's limit of 1e-38
 SMALLEST = np.finfo(np.float32).tiny  # keeps the logarithm of a vanished probability finite
 
 
@@ -117,6 +118,17 @@ def run_onnx(
 def _batches(images: np.ndarray, size: int = BATCH) -> Iterator[np.ndarray]:
     for start in range(0, len(images), size):
         yield images[start : start + size]
+
+
+def largest_difference(paddle: np.ndarray, logits: np.ndarray) -> float:
+    """How far logits are from Paddle's answer, as logarithms of probabilities.
+
+    Args:
+        paddle: log-probabilities, [N, C].
+        logits: [N, C].
+    """
+    difference = np.abs(log_softmax(logits) - paddle)
+    return float(difference[paddle > VANISHED].max())
 
 
 def require_alike(difference: float, wanted: Export) -> None:

@@ -147,7 +147,7 @@ def survey(files: list[Path], size: tuple[int, int] | None = None) -> list[Look]
         ProcessPoolExecutor(
             cores(), mp_context=context, initializer=cv2.setNumThreads, initargs=(1,)
         ) as pool,
-        tqdm(total=len(files), unit="picture", desc="looking", file=sys.stdout) as bar,
+        tqdm(total=len(files), unit="picture", desc="looking", file=sys.stdout, leave=False) as bar,
     ):
         for found in pool.map(_look_at, chunks, [size] * len(chunks)):
             looks += found

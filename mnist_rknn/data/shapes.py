@@ -1,11 +1,16 @@
 """A small Labelme set to practise with: shapes drawn by pen on paper, as if photographed."""
 
+import contextlib
 import json
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import cv2
 import numpy as np
+from PIL import Image
 
 from ..errors import PipelineError
 from ..files import relative, replacing_folder
@@ -48,6 +53,44 @@ def render(folder: Path, each: int = 40, chinese: bool = False, seed: int = 1) -
                 (partial / "annotations" / f"{name} {number:03d}.json").write_text(
                     annotation(image, {other: other == name for other in names}), encoding="utf-8"
                 )
+
+
+@contextlib.contextmanager
+def changed(folder: Path, change: Callable[[Path], Any]) -> Iterator[Path]:
+    """A copy of a set in which something was changed; it is gone at the end of the block."""
+    with tempfile.TemporaryDirectory() as scratch:
+        copy = Path(scratch) / folder.name
+        shutil.copytree(folder, copy)
+        change(copy)
+        yield copy
+
+
+def set_flags(annotated: Path, **flags: bool) -> None:
+    """Write other flags into an annotation."""
+    content = json.loads(annotated.read_text(encoding="utf-8"))
+    annotated.write_text(json.dumps(content | {"flags": flags}), encoding="utf-8")
+
+
+def save_as_five(pixels: np.ndarray, folder: Path) -> list[Path]:
+    """Write one picture as five kinds of files, of which each stores it otherwise.
+
+    Args:
+        pixels: uint8 [H, W, 3] in RGB order.
+
+    Returns:
+        The files: a palette, 16 bits, transparency, a note to turn it, and plain colour.
+    """
+    picture = Image.fromarray(pixels)
+    gray = np.array(picture.convert("L"))
+    clear = np.dstack([np.zeros_like(gray), np.where(gray < 130, 255, 0).astype(np.uint8)])
+    turned = Image.Exif()
+    turned[0x0112] = 6  # orientation: turn by 90 degrees to the right
+    picture.save(folder / "colour.png")
+    picture.save(folder / "turned.jpg", exif=turned)
+    picture.quantize(4).save(folder / "palette.gif")
+    Image.fromarray(clear, "LA").save(folder / "clear.png")
+    cv2.imwrite(str(folder / "16 bit.png"), gray.astype(np.uint16) * 257)
+    return sorted(folder.iterdir())
 
 
 def annotation(image: str, flags: dict[str, bool]) -> str:

@@ -8,6 +8,7 @@ import re
 import shutil
 import sys
 import tempfile
+import threading
 import time
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -165,7 +166,7 @@ def execute(
     logging.getLogger("papermill").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     _require_parameters(notebook, parameters)
-    shown = TrainingProgress(training or executed.parent)
+    shown = TrainingProgress(training or executed.parent).start()
     try:
         with (
             _kernel_environment() as sockets,
@@ -178,7 +179,6 @@ def execute(
                 kernel_name=KERNEL,
                 cwd=str(notebook.parent),
                 progress_bar=sys.stderr.isatty(),
-                stdout_file=shown,
                 # Unix sockets: they work where even the loopback network is cut.
                 config=Config({"KernelManager": {"transport": "ipc", "ip": sockets}}),
             )
@@ -196,7 +196,7 @@ def execute(
         ) from None
     except DeadKernelError:
         raise PipelineError(
-            f"{notebook.name}: the kernel was killed, perhaps for want of memory "
+            f"{notebook.name}: the kernel was killed, perhaps because the memory was full "
             f"(executed copy: {relative(executed)})"
         ) from None
     except OSError as error:
@@ -254,8 +254,7 @@ def _kernel_environment() -> Iterator[str]:
 class TrainingProgress:
     """A bar an epoch where there is a terminal, and a line an epoch, as the launcher records it.
 
-    Takes the place of papermill's file for what cells print: each time the training prints, what
-    it has recorded is looked up.
+    A thread of its own looks up what is recorded, every half second from `start` to `close`.
 
     Args:
         folder: of the training, which may not be there yet.
@@ -265,24 +264,33 @@ class TrainingProgress:
         self._folder = folder
         self._begun = time.time()
         self._shown = 0  # events
+        self._lines = 0
         self._bar: tqdm | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
 
-    def write(self, _: str) -> None:
-        """Show what is new; called by papermill for every piece that a cell prints."""
+    def start(self) -> "TrainingProgress":
+        """Begin to look."""
+        self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while not self._ended.wait(0.5):
+            self.look()
+
+    def look(self) -> None:
+        """Show what is new."""
         events = progress.read_last(self._folder, since=self._begun)
         for event in events[self._shown :]:
             if event["event"] == "iteration":
                 self._iteration(event, events[0]["epochs"])
             elif event["event"] == "validation":
-                self.close()
-                _say(
-                    f"  epoch {event['epoch']}/{events[0]['epochs']}: validation loss "
-                    f"{event['loss']:.4f}, top-1 {100 * event['top1']:.2f} %"
-                )
+                self._remove_bar()
         self._shown = len(events)
-
-    def flush(self) -> None:
-        """Nothing is held back; papermill asks for it."""
+        lines = progress.epoch_lines(events)
+        for line in lines[self._lines :]:
+            _say(f"  {line}")
+        self._lines = len(lines)
 
     def _iteration(self, event: progress.Event, epochs: int) -> None:
         if not sys.stderr.isatty():
@@ -299,7 +307,14 @@ class TrainingProgress:
         self._bar.set_postfix(loss=f"{event['loss']:.4f}", top1=top1)
 
     def close(self) -> None:
-        """Remove the bar of an epoch."""
+        """Look once more, and end."""
+        self._ended.set()
+        if self._thread.is_alive():
+            self._thread.join()
+            self.look()
+        self._remove_bar()
+
+    def _remove_bar(self) -> None:
         if self._bar is not None:
             self._bar.close()
             self._bar = None

@@ -261,6 +261,7 @@ STEPS = (
             "records.py",
             "verification/metrics.py",
             "verification/quantstudy.py",
+            "verification/scales.py",
         ),
         inputs=(
             "dataset/pictures.csv",

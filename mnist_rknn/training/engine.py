@@ -5,15 +5,17 @@ process with a configuration file. Both parts of that are made here from the rec
 shown in the notebook.
 """
 
-import contextlib
 import importlib.util
 import json
+import logging
 import os
 import re
 import shutil
 import socket
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -33,6 +35,7 @@ T = TypeVar("T")
 LAUNCHER = Path(__file__).resolve().parent / "paddleclas_launcher"
 CACHE = OUTPUT / ".paddlex"  # PaddleX would write into the user's home
 STATE = ".unfinished.json"  # what a training in progress depends on
+LOG = "paddlex.log"  # in `CACHE`: what PaddleX itself notes
 CHECKOUT_VARIABLE = "PADDLE_PDX_PADDLECLAS_PATH"
 
 
@@ -89,6 +92,7 @@ def use_engine(recipe: Recipe) -> Engine:
     os.environ["PADDLE_PDX_CACHE_HOME"] = str(CACHE)
     os.environ["PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"] = "True"  # no probe of model hosts
     os.environ["PADDLE_PDX_LOCAL_FONT_FILE_PATH"] = str(fonts.any_font())  # no font download
+    _log_to(CACHE / LOG)
     # One OpenMP thread: the default of one a core made this training slower (TOOLCHAIN).
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     # Keep freed memory: glibc would give every large array back to the system and ask for it
@@ -96,6 +100,21 @@ def use_engine(recipe: Recipe) -> Engine:
     for limit in ("MALLOC_MMAP_THRESHOLD_", "MALLOC_TRIM_THRESHOLD_"):
         os.environ.setdefault(limit, str(1 << 30))
     return engine
+
+
+def _log_to(file: Path) -> None:
+    """Send what PaddleX notes to a file, and its errors to stderr too.
+
+    It would write all of it to stderr, with paths of this machine: of its font, of its tools. It
+    adds a handler of its own only to a logger that has none, and it does so when it is imported.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    logger = logging.getLogger("paddlex")
+    if not logger.handlers:
+        errors = logging.StreamHandler()
+        errors.setLevel(logging.ERROR)
+        logger.addHandler(logging.FileHandler(file, "w", encoding="utf-8", delay=True))
+        logger.addHandler(errors)
 
 
 def register(model: str) -> None:
@@ -385,25 +404,27 @@ def epochs_left(folder: Path, epochs: int) -> int:
     return epochs - (int(Path(last).stem.removeprefix("epoch_")) if last else 0)
 
 
-def run_in_thread(task: Callable[[], T], log: Path, quiet: bool = False) -> T:
-    """Call one of PaddleX's steps from a notebook.
+def run_in_thread(task: Callable[[], T], log: Path) -> T:
+    """Call one of PaddleX's steps from a notebook, and print a line an epoch if it trains.
 
     PaddleX starts its child process with `asyncio.run`, which a notebook's own event loop
     forbids; in a thread it is free to.
 
     Args:
-        log: file where the child's output can be read afterwards.
-        quiet: send the output to `log` only, not to the notebook.
+        log: file in the training's folder, where all that was printed can be read afterwards.
 
     Raises:
         PipelineError: the child process failed; the message holds its last error line.
     """
     from paddlex.utils.errors import CalledProcessError
 
-    capture = output_to(log) if quiet else contextlib.nullcontext()
+    shown, begun = sys.stdout, time.time()
     try:
-        with capture, ThreadPoolExecutor(1) as pool:
-            return pool.submit(task).result()
+        with output_to(log), ThreadPoolExecutor(1) as pool:
+            future = pool.submit(task)
+            for line in _epochs(future, log.parent, begun):
+                print(line, file=shown, flush=True)
+            return future.result()
     except (CalledProcessError, AssertionError, OSError) as error:
         text = getattr(error, "stderr", None) or ""
         if log.is_file():
@@ -411,6 +432,16 @@ def run_in_thread(task: Callable[[], T], log: Path, quiet: bool = False) -> T:
         raise PipelineError(
             f"PaddleClas stopped: {_last_error(text, log, error)} (whole log: {relative(log)})"
         ) from None
+
+
+def _epochs(future: Future, folder: Path, begun: float) -> Iterator[str]:
+    """Lines of the epochs, each as soon as it is recorded, until the task has ended."""
+    told, ended = 0, False
+    while not ended:
+        ended = bool(wait([future], timeout=0.5).done)
+        lines = progress.epoch_lines(progress.read_last(folder, since=begun))
+        yield from lines[told:]
+        told = len(lines)
 
 
 def _last_error(text: str, log: Path, error: Exception) -> str:
@@ -429,9 +460,11 @@ def read_history(output: Path) -> dict[str, list[float]]:
         output: folder of the training.
 
     Returns:
-        "epoch", "train_loss", "train_top1", "val_loss", "val_top1"; accuracies from 0 to 1.
+        "epoch", "train_loss", "train_top1", "val_loss", "val_top1"; accuracies from 0 to 1. And
+        the learning rate between: "lr", and "lr_epoch", how many epochs had gone by.
     """
     events = progress.read(output)
+    steps = [event for event in events if event["event"] == "iteration"]
     trained = {event["epoch"]: event for event in events if event["event"] == "epoch"}
     validated = {event["epoch"]: event for event in events if event["event"] == "validation"}
     complete = [
@@ -444,6 +477,8 @@ def read_history(output: Path) -> dict[str, list[float]]:
             for split, of in (("train", trained), ("val", validated))
             for key in ("loss", "top1")
         },
+        "lr_epoch": [step["epoch"] - 1 + step["iteration"] / step["of"] for step in steps],
+        "lr": [step["lr"] for step in steps],
     }
 
 

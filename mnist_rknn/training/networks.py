@@ -4,9 +4,12 @@ The notebook shows and counts them; `paddleclas_launcher` makes every class here
 under its name.
 """
 
+import itertools
 import math
 from collections.abc import Sequence
+from typing import cast
 
+import numpy as np
 import paddle
 from paddle import nn
 
@@ -107,3 +110,62 @@ class DigitNet(nn.Layer):
     def forward(self, x: paddle.Tensor) -> paddle.Tensor:
         x = self.pool(self.features(x))
         return self.fc(paddle.flatten(x, 1))
+
+
+Part = tuple[str, tuple[int, ...]]  # what it does; channels, height and width of its output
+
+
+def outline(network: DigitNet, image_shape: Sequence[int]) -> list[Part]:
+    """The parts of a network, from the picture to the answer.
+
+    Args:
+        image_shape: [N, 3, H, W].
+
+    Returns:
+        What a part does, and channels, height and width of what it hands on. Convolutions of the
+        same size in a row are one part.
+    """
+    values = paddle.zeros(list(image_shape))
+    parts = []
+    network.eval()  # or a batch norm would count the zeros in
+    with paddle.no_grad():
+        for layer in network.features:
+            values = layer(values)
+            does = "convolution" if isinstance(layer, ConvBNReLU) else "maximum of\n2 x 2 places"
+            parts.append((does, tuple(values.shape[1:])))
+    network.train()
+    found: list[Part] = [("picture", tuple(image_shape[1:]))]
+    for (does, size), alike in itertools.groupby(parts):
+        count = len(list(alike))
+        found.append((f"{count} {does}s" if count > 1 else does, size))
+    found.append(("maximum of\na channel", (values.shape[1], 1, 1)))
+    return [*found, ("answer", (network.fc.weight.shape[1], 1, 1))]
+
+
+def first_layer_steps(
+    network: DigitNet, images: np.ndarray, mean: Sequence[float], std: Sequence[float], channel: int
+) -> dict[str, np.ndarray]:
+    """What the first layer does with a picture, for one of its filters.
+
+    Args:
+        images: uint8 [N, H, W, 3]; the batch norm takes its mean and spread from all of them.
+        mean, std: of the normalisation, in pixel units.
+        channel: number of the filter.
+
+    Returns:
+        By step, float32 [h, w] of the first picture; the filter is [size, size].
+    """
+    convolution, norm, _ = cast(ConvBNReLU, network.features[0])
+    pixels = ((images - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2).astype("float32")
+    with paddle.no_grad():
+        convolved = convolution(paddle.to_tensor(pixels)).numpy()[:, channel]
+    spread = np.sqrt(convolved.var() + norm._epsilon)
+    weight, bias = float(norm.weight[channel]), float(norm.bias[channel])
+    normed = weight * (convolved - convolved.mean()) / spread + bias
+    return {
+        "picture": pixels[0].mean(axis=0),
+        "filter": convolution.weight.numpy()[channel].mean(axis=0),
+        "convolution": convolved[0],
+        "batch norm": normed[0],
+        "ReLU": np.maximum(normed[0], 0),
+    }

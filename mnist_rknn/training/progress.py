@@ -69,6 +69,27 @@ def read_last(folder: Path, since: float) -> list[Event]:
     return runs[-1] if runs and runs[-1][0]["time"] >= since else []
 
 
+def epoch_lines(events: list[Event]) -> list[str]:
+    """A line for each epoch that was validated, for people.
+
+    Args:
+        events: of one start, as `read_last` returns them.
+    """
+    trained = {event["epoch"]: event for event in events if event["event"] == "epoch"}
+    lines = []
+    for event in events:
+        if event["event"] != "validation":
+            continue
+        before = trained.get(event["epoch"], {})
+        top1 = before.get("top1")
+        training = "" if top1 is None else f"training {before['loss']:.4f} and {100 * top1:.2f} %, "
+        lines.append(
+            f"epoch {event['epoch']}/{events[0]['epochs']}, loss and right answers: {training}"
+            f"validation {event['loss']:.4f} and {100 * event['top1']:.2f} %"
+        )
+    return lines
+
+
 def _runs(folder: Path) -> list[list[Event]]:
     """The events from each start to the next."""
     try:

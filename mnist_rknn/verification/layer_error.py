@@ -33,6 +33,9 @@ ADVICE = {
 }
 _OTHER_ADVICE = "try rknn.quantized_algorithm=mmse, and look at the calibration pictures"
 
+NOTHING_LOST = 0.999
+"""A layer whose cosine is above needs no cure."""
+
 
 def parse(report: Path) -> list[dict[str, Any]]:
     """Rows of one `error_analysis.txt`, in execution order.
@@ -109,5 +112,7 @@ def worst(layers: Sequence[LayerError], count: int = 5) -> list[LayerError]:
 
 
 def advice(layer: LayerError) -> str:
-    """What to try next for a layer, by its kind."""
+    """What to try next for a layer, by its kind; nothing where it loses next to nothing."""
+    if layer.single.cosine >= NOTHING_LOST:
+        return "loses next to nothing: leave it as it is"
     return ADVICE.get(layer.operator, _OTHER_ADVICE)

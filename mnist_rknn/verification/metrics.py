@@ -2,10 +2,12 @@
 
 import itertools
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from ..data import dataset
 from ..errors import PipelineError
 from ..recipe import Budget, Verify
 from ..records import (
@@ -14,6 +16,7 @@ from ..records import (
     Cosine,
     Estimate,
     Groups,
+    Shown,
     Stage,
     StageName,
     Stages,
@@ -143,6 +146,52 @@ def stage_row(
         class_accuracy=dict(zip(labels, class_accuracy(output, classes, len(labels)), strict=True)),
         confusion_matrix=confusion_matrix(output, classes, len(labels)).tolist(),
     )
+
+
+def stage_rows(
+    outputs: dict[StageName, np.ndarray], classes: np.ndarray, labels: list[str]
+) -> Stages:
+    """All figures of every stage on one set of pictures.
+
+    Args:
+        outputs: logits, or Paddle's log-probabilities, [N, C] by stage.
+        classes: integer [N].
+        labels: names of the classes.
+    """
+    return {
+        stage: stage_row(values, outputs["paddle"], outputs["slim"], classes, labels)
+        for stage, values in outputs.items()
+    }
+
+
+def shown(
+    pictures: dataset.Split,
+    folder: Path,
+    labels: list[str],
+    outputs: dict[StageName, np.ndarray],
+    chosen: np.ndarray,
+) -> list[Shown]:
+    """What the report shows of some pictures.
+
+    Args:
+        pictures: all of the set.
+        folder: of the run, from which the files are named.
+        labels: names of the classes.
+        outputs: logits [N, C] by stage, of "slim" and "rknn".
+        chosen: indices of the pictures.
+    """
+    by_float, by_int8 = (outputs[stage].argmax(axis=1) for stage in ("slim", "rknn"))
+    certain = certainty(outputs["rknn"])
+    return [
+        Shown(
+            file=str(pictures.files[i].relative_to(folder)),
+            true=labels[pictures.classes[i]],
+            by_float=labels[by_float[i]],
+            by_int8=labels[by_int8[i]],
+            certainty=round(float(certain[i]), 4),
+        )
+        for i in chosen
+    ]
 
 
 def centered(logits: np.ndarray) -> np.ndarray:

@@ -178,7 +178,7 @@ def _run_missing(
     workers = workers or cores()
     with (
         tempfile.TemporaryDirectory() as scratch,
-        tqdm(total=len(tasks), unit="cell", file=sys.stdout) as bar,
+        tqdm(total=len(tasks), unit="cell", file=sys.stdout, leave=False) as bar,
     ):
         shared = Path(scratch) / "scored.npz"
         np.savez(shared, images=images, classes=classes, reference=reference)

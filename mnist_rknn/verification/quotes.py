@@ -19,6 +19,8 @@ from cogapp.cogapp import CogError
 from .. import recipe_file
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, relative, replacing, write_text
+from ..pipeline import outputs
+from ..pipeline.steps import Step
 from ..records import Doubt
 from . import figures
 from .figures import Entry, Share
@@ -90,6 +92,39 @@ def _draw_doubt(path: Path) -> Path:
     with replacing(path) as temporary:
         frame_plots.doubt(rows, frames.deployed_reader().DOUBT).savefig(temporary)
     return path
+
+
+def contradicted(step: Step) -> list[str]:
+    """Figures of a notebook's text that its outputs do not show, a line each.
+
+    Only figures of the run that the outputs are from; nothing if it has none.
+    """
+    path = outputs.of(step)
+    notebook = outputs.read(path)
+    if not outputs.is_made(notebook):
+        return []
+    numbers = [float(n.replace(",", "")) for n in _NUMBER.findall(outputs.shown(path))]
+    cells = (cell for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    calls = re.findall(
+        r"\[\[\[cog (.*?)\]\]\]", "\n".join("".join(c["source"]) for c in cells), re.S
+    )
+    quoted = re.findall(rf"\{{({outputs.RECIPE} [^{{}}]+)\}}", "\n".join(calls))
+    return [
+        f"{relative(path)}: its text says {_said(wanted)} ({wanted}), its outputs do not: "
+        "make figures, then make notebooks"
+        for wanted in quoted
+        if not _is_among(_NUMBER.findall(_said(wanted))[0], numbers)
+    ]
+
+
+_NUMBER = re.compile(r"(?<![\w.])\d[\d,]*(?:\.\d+)?(?:e-?\d+)?")
+
+
+def _is_among(quoted: str, numbers: Sequence[float]) -> bool:
+    """Whether one of some numbers, or of shares in percent, is the quoted one when rounded."""
+    value = float(quoted.replace(",", ""))
+    half = 0.5 * 10.0 ** -len(quoted.partition(".")[2]) + 1e-9
+    return any(abs(factor * number - value) <= half for number in numbers for factor in (1, 100))
 
 
 def refresh(write: bool) -> list[Path]:

@@ -180,12 +180,21 @@ def test_frames_are_followed_from_pixels_to_text(student):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("parameters", [{"chinese": True, "each": 40}, {"each": 12}])
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"chinese": True, "each": 40},
+        {"each": 12},
+        {"each": 12, "changes": ["train.transforms=[{RandFlipImage: {flip_code: 1}}]"]},
+    ],
+)
 def test_pictures_of_ones_own_with_other_parameters(student, parameters):
-    """09.2 and 09.3: parameters of the notebook, in a folder of its own."""
+    """09.2 to 09.4: parameters of the notebook, in a folder of its own."""
     before = everything(student.run)
     shown = student.opens("09", output=str(student.output / "own"), **parameters)
     assert ("圆形" in shown) is bool(parameters.get("chinese"))
+    recipe = (student.output / "own" / "own_data" / "run" / "recipe.yaml").read_text("utf-8")
+    assert ("RandFlipImage" in recipe) is ("changes" in parameters)
     assert everything(student.run) == before
 
 

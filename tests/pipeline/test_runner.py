@@ -88,11 +88,15 @@ def test_training_becomes_a_line_an_epoch(tmp_path, capsys):
     before = Writer(tmp_path, epochs=9, resumed=False)
     before.write("validation", 1, loss=9.0, top1=0.9)
     shown = runner.TrainingProgress(tmp_path)
-    shown.write("the log of another cell\n")
+    shown.look()
     recorded = Writer(tmp_path, epochs=2, resumed=True)
     recorded.write("iteration", 2, iteration=50, of=93, loss=1.129, top1=0.649, lr=0.08)
-    shown.write("[Train][Epoch 2/2]")
+    shown.look()
+    recorded.write("epoch", 2, loss=1.0, top1=0.7, lr=0.0)
     recorded.write("validation", 2, loss=0.466, top1=0.829)
-    shown.write("[Eval]")
-    shown.write("[Eval]")
-    assert capsys.readouterr().out == "  epoch 2/2: validation loss 0.4660, top-1 82.90 %\n"
+    shown.look()
+    shown.look()
+    assert capsys.readouterr().out == (
+        "  epoch 2/2, loss and right answers: training 1.0000 and 70.00 %, "
+        "validation 0.4660 and 82.90 %\n"
+    )

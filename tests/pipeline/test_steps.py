@@ -275,6 +275,7 @@ NEUTRAL = {
     "machine": "counts processes; results do not depend on how many",
     "fonts": "letters of plots",
     "plots": "pictures for the reader",
+    "lesson": "drawings for the reader",
     "recipe": "its values are the step's settings",
     "recipe_file": "as above",
     "pipeline": "runs the steps",

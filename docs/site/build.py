@@ -1,0 +1,191 @@
+#!/usr/bin/env python
+"""Build the site: README, docs, notebooks and the pages of a run as static pages.
+
+Each language has a folder of its own, <site>/<code>/, with the same names of pages in it, so that
+every page links to itself in the others. English is README.md, docs/ and notebooks/; another
+language joins where README.<code>.md is there, with docs/<code>/ and notebooks/<code>/. Nothing is
+loaded from the network, neither now nor by the pages. Needs docs/requirements-site.txt.
+
+\b
+python docs/site/build.py
+python docs/site/build.py --run output/mnist --into output/site
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parents[1]))  # the project's folder
+
+import click
+
+from mnist_rknn import command
+from mnist_rknn.errors import PipelineError
+from mnist_rknn.files import OUTPUT, PROJECT, relative, replacing_folder
+
+
+class Language(NamedTuple):
+    """A language of the site."""
+
+    name: str  # in itself
+    sphinx: str  # as Sphinx calls it
+    notebooks: str  # headings of the menu
+    docs: str
+    results: str
+
+
+LANGUAGES = {
+    "en": Language("English", "en", "Notebooks", "Docs", "Results of a run"),
+    "zh": Language("中文", "zh_CN", "教程", "文档", "运行结果"),
+}
+# Pages that a run has, and what they are called.
+PAGES_OF_A_RUN = {"report.html": "All that was measured", "try.html": "Try the model"}
+LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
+
+
+def available(project: Path) -> list[str]:
+    """Codes of the languages that a project has a README in, English first."""
+    return [code for code in LANGUAGES if code == "en" or (project / f"README.{code}.md").is_file()]
+
+
+def stage(project: Path, code: str, run: Path | None, source: Path) -> list[str]:
+    """Lay out the pages of a language as Sphinx reads them.
+
+    Args:
+        project: with README, docs and notebooks.
+        run: whose pages are shown too, if it has them.
+        source: an empty folder.
+
+    Returns:
+        Names of the pages, without their suffix.
+    """
+    own = code == "en"
+    readme = project / ("README.md" if own else f"README.{code}.md")
+    docs, notebooks = (project / name / ("" if own else code) for name in ("docs", "notebooks"))
+    places = {readme: Path("README.md")}
+    for folder, name, pattern in ((docs, "docs", "*.md"), (notebooks, "notebooks", "*.ipynb")):
+        places |= {path: Path(name) / path.name for path in sorted(folder.glob(pattern))}
+    if own:
+        for page in (docs / "trials" / "README.md", project / "data" / "README.md"):
+            if page.is_file():
+                places[page] = page.relative_to(project)
+    for path, place in places.items():
+        (source / place).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, source / place)
+        _copy_what_is_linked(path, source / place, source)
+    _write_results(source, run, LANGUAGES[code].results)
+    pages = [place.with_suffix("").as_posix() for place in places.values()] + ["results"]
+    _write_menu(source / "README.md", pages, LANGUAGES[code])
+    return pages
+
+
+def _copy_what_is_linked(path: Path, copy: Path, source: Path) -> None:
+    """Bring the files along that a page links to and that are no pages: pictures, tables."""
+    text = path.read_text(encoding="utf-8")
+    linked = {link for link, _ in LINK.findall(text)} | set(re.findall(r'src="([^"]+)"', text))
+    for link in linked:
+        if re.match(r"[a-z]+:", link):
+            continue
+        original, place = path.parent / link, Path(os.path.normpath(copy.parent / link))
+        page = original.suffix in (".md", ".ipynb")
+        if original.is_file() and not page and place.is_relative_to(source):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(original, place)
+
+
+def _write_results(source: Path, run: Path | None, heading: str) -> None:
+    """A page that leads to the pages of a run, which are copied beside it."""
+    lines = [f"# {heading}", ""]
+    for name, title in PAGES_OF_A_RUN.items():
+        if run and (run / name).is_file():
+            (source / "extra").mkdir(exist_ok=True)
+            shutil.copyfile(run / name, source / "extra" / name)
+            lines.append(f'- <a href="{name}">{title}</a>')
+    if len(lines) == 2:
+        lines.append("`make rknn`, then `make site`: the report of the run is then shown here.")
+    (source / "results.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _write_menu(readme: Path, pages: list[str], language: Language) -> None:
+    """Add the table of contents, which README.md does not have on GitHub."""
+    groups = {language.notebooks: "notebooks/", language.docs: "docs/", language.results: "results"}
+    menu = []
+    for caption, begins in groups.items():
+        listed = [page for page in pages if page.startswith(begins)]
+        menu += ["", "```{toctree}", ":hidden:", f":caption: {caption}", "", *listed, "```"]
+    orphans = [page for page in pages if not page.startswith(tuple(groups.values()))]
+    menu += ["", "```{toctree}", ":hidden:", "", *(p for p in orphans if p != "README"), "```"]
+    readme.write_text(readme.read_text(encoding="utf-8") + "\n".join(menu) + "\n", "utf-8")
+
+
+def build(project: Path, run: Path | None, site: Path) -> list[str]:
+    """Build all languages that a project has.
+
+    Returns:
+        Their codes.
+
+    Raises:
+        PipelineError: Sphinx is missing, or finds fault with a page.
+    """
+    codes = available(project)
+    with replacing_folder(site) as partial:
+        sources = {code: partial / ".source" / code for code in codes}
+        known = {}
+        for code, source in sources.items():
+            source.mkdir(parents=True)
+            pages = stage(project, code, run, source)
+            known[code] = {**LANGUAGES[code]._asdict(), "pages": pages}
+        for code, source in sources.items():
+            _sphinx(source, partial / code, code, known)
+        shutil.rmtree(partial / ".source")
+        for place, target in (
+            (partial, "en/README.html"),
+            *((partial / c, "README.html") for c in codes),
+        ):
+            (place / "index.html").write_text(_forward(target), encoding="utf-8")
+        (partial / ".nojekyll").touch()  # or GitHub Pages leaves out folders that begin with _
+    return codes
+
+
+def _sphinx(source: Path, target: Path, code: str, known: dict) -> None:
+    environment = os.environ | {"SITE_CODE": code, "SITE_LANGUAGES": json.dumps(known)}
+    extra = ["-D", f"html_extra_path={source / 'extra'}"] if (source / "extra").is_dir() else []
+    arguments = ["-q", "-W", "--keep-going", "-b", "html", "-c", str(HERE), "-d", f"{source}.cache"]
+    done = subprocess.run(
+        [sys.executable, "-m", "sphinx", *arguments, *extra, str(source), str(target)],
+        env=environment, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    if "No module named" in done.stderr:
+        raise PipelineError(f"{done.stderr.strip().splitlines()[-1]}: run `make site`")
+    if done.returncode:
+        message = done.stderr.strip().replace(f"{source}/", "")
+        raise PipelineError(f"Sphinx finds fault with the pages:\n{message}")
+
+
+def _forward(target: str) -> str:
+    """A page that leads to another at once."""
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><title>mnist-rknn</title>'
+        f'<meta http-equiv="refresh" content="0; url={target}"></head>'
+        f'<body><a href="{target}">mnist-rknn</a></body></html>\n'
+    )
+
+
+@click.command("site", help=__doc__)
+@click.option("--run", type=command.PATH, help="Folder of a run whose pages are shown.")
+@click.option("--into", type=command.PATH, help="Folder of the site; output/site.")
+@command.answers
+def site(run: Path | None, into: Path | None):
+    run, into = run or OUTPUT / "mnist", into or OUTPUT / "site"
+    codes = build(PROJECT, run if run.is_dir() else None, into.resolve())
+    return command.Answer(codes, f"site       {relative(into)}/index.html ({', '.join(codes)})")
+
+
+if __name__ == "__main__":
+    sys.exit(command.start(site, name="docs/site/build.py"))

@@ -1,0 +1,116 @@
+"""The notebooks in JupyterLab, in a real browser: each runs to its end, and nothing pops up."""
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+from urllib.request import urlopen
+
+import nbformat
+import pytest
+from support.runs import PROJECT
+
+PYTHON = PROJECT / ".venv" / "site" / "bin" / "python"
+NAMES = [path.name for path in sorted((PROJECT / "notebooks").glob("*.ipynb"))]
+# What is long is shortened, where the notebook has a parameter for it.
+SHORT = {"sizes": [20], "seeds": [1], "pictures": 100, "each": 40}
+
+pytestmark = pytest.mark.skipif(not PYTHON.is_file(), reason="`make site` was not run here")
+
+
+@pytest.fixture(scope="module")
+def project(mnist_folder, tmp_path_factory) -> Path:
+    """A clean copy of the project, its notebooks on recipe smoke, and MNIST."""
+    project = tmp_path_factory.mktemp("lab") / "project"
+    for name in ("mnist_rknn", "notebooks", "configs", "scripts"):
+        ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
+        shutil.copytree(PROJECT / name, project / name, ignore=ignored)
+    for name in ("requirements.txt", "pyproject.toml", "Makefile"):
+        shutil.copy(PROJECT / name, project)
+    (project / "data").mkdir()
+    (project / "data" / "mnist").symlink_to(mnist_folder)
+    for path in (project / "notebooks").glob("*.ipynb"):
+        notebook = nbformat.read(path, as_version=4)
+        cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
+        cell.source = cell.source.replace('recipe = "mnist"', 'recipe = "smoke"')
+        lines = [line.partition(" = ")[0] for line in cell.source.splitlines()]
+        for name, value in SHORT.items():
+            if name in lines:
+                cell.source += f"\n{name} = {value!r}"
+        nbformat.write(notebook, path)
+    return project
+
+
+@pytest.fixture(scope="module")
+def address(project):
+    """JupyterLab as `make lab` starts it, but for the browser."""
+    told = subprocess.run(
+        ["make", "--no-print-directory", "-n", "-o", ".venv/bin/mnist-rknn", "lab"],
+        cwd=PROJECT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    (line,) = [line for line in told.stdout.splitlines() if "jupyterlab" in line]
+    setting, *command = shlex.split(line)
+    name, _, path = setting.partition("=")
+    command[0] = str(PROJECT / command[0])
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    address = f"http://127.0.0.1:{port}"
+    home = project.parent / "home"
+    environment = {
+        **os.environ, name: str(PROJECT / path), "PYTHONPATH": str(project),
+        "HOME": str(home), "OMP_NUM_THREADS": "1",
+        "MNIST_RKNN_OUTPUT": str(project / "output"), "JUPYTER_CONFIG_DIR": str(home / "config"),
+        "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),
+    }  # fmt: skip
+    options = ["--no-browser", f"--port={port}", "--IdentityProvider.token=", "--allow-root"]
+    with (project.parent / "lab.log").open("w") as log:
+        server = subprocess.Popen(
+            [*command, *options], cwd=project, env=environment, stdout=log, stderr=log
+        )
+        try:
+            wait_for(address, server)
+            yield address
+        finally:
+            server.terminate()
+            server.wait(30)
+
+
+def wait_for(address: str, server: subprocess.Popen) -> None:
+    for _ in range(240):
+        assert server.poll() is None, "JupyterLab stopped"
+        try:
+            urlopen(f"{address}/api").close()
+            return
+        except OSError:
+            time.sleep(0.5)
+    raise TimeoutError(address)
+
+
+def run_all(address: str, project: Path, scheme: str, *names: str) -> None:
+    script = Path(__file__).parents[1] / "support" / "lab.py"
+    done = subprocess.run(
+        [PYTHON, script, address, project.parent, scheme, *names],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {name: [] for name in names}, "something popped up"
+    for name in names:
+        notebook = nbformat.read(project / "notebooks" / name, as_version=4)
+        cells = [cell for cell in notebook.cells if cell.cell_type == "code"]
+        shown = [output for cell in cells for output in cell.outputs]
+        assert [output.evalue for output in shown if output.output_type == "error"] == [], name
+        assert all(cell.execution_count for cell in cells), f"{name}: not all cells ran"
+        assert [output.text for output in shown if output.get("name") == "stderr"] == [], name
+
+
+def test_the_first_notebook_runs_in_a_browser(address, project):
+    run_all(address, project, "light", NAMES[0])
+
+
+@pytest.mark.slow
+def test_every_notebook_runs_in_a_browser(address, project):
+    run_all(address, project, "dark", *NAMES)
