@@ -82,6 +82,7 @@ def build(recipe: Recipe, folder: Path, pictures: np.ndarray, logits: np.ndarray
     ]
     labels = dataset.read_labels(folder / "dataset")
     content = {
+        "name": recipe.name,
         "labels": labels,
         "graph": graph.name,
         "network": _network(network, with_rest=True),

@@ -4,7 +4,9 @@
 {
   const byId = (id) => document.getElementById(id);
   const content = JSON.parse(byId("content").textContent);
-  const strings = JSON.parse(byId("strings").textContent)[document.documentElement.lang];
+  const tables = JSON.parse(byId("strings").textContent); // a language each
+  const language = location.hash.slice(1) in tables ? location.hash.slice(1) : "en";
+  const strings = tables[language];
   const network = readNetwork(content.network);
   const [, height, width] = network.input.shape;
   const last = network.layers.at(-1);
@@ -12,7 +14,7 @@
   /** A sentence of the table, with values in its places. */
   const say = (key, values = {}) =>
     strings[key].replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
-  const count = (number) => number.toLocaleString(document.documentElement.lang);
+  const count = (number) => number.toLocaleString(language);
   const minus = (text) => String(text).replace("-", "−");
   const short = (number) => minus(Number(number.toPrecision(4)));
 
@@ -21,6 +23,21 @@
     made.append(...children);
     return made;
   }
+
+  // --- the language ---------------------------------------------------------------------
+
+  document.documentElement.lang = language;
+  document.title = `${content.name}: ${say("title")}`;
+  for (const place of document.querySelectorAll("[data-text]")) {
+    place.textContent = say(place.dataset.text, content);
+  }
+  for (const place of document.querySelectorAll("[data-label]")) {
+    place.ariaLabel = say(place.dataset.label);
+  }
+  const others = Object.keys(tables).filter((other) => other !== language);
+  byId("languages").append(...others.map((other) =>
+    element("a", { href: `#${other}`, lang: other }, tables[other].language)));
+  addEventListener("hashchange", () => location.reload());
 
   // --- what the network says ------------------------------------------------------------
 
