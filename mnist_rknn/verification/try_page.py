@@ -18,9 +18,10 @@ import onnx
 from markupsafe import Markup
 
 from ..conversion import calibration, inference, integer_network, onnx_graph, rknn_ranges
-from ..conversion.integer_network import IntegerNetwork, Layer, NotPlain, Weights
+from ..conversion.integer_network import IntegerNetwork, Layer, Weights
 from ..conversion.rknn_simulator import golden
 from ..data import dataset
+from ..errors import PipelineError
 from ..files import relative, replacing, write_text
 from ..pipeline.runs import TRY_GRAPH, TRY_PAGE
 from ..recipe import Recipe
@@ -68,7 +69,7 @@ def build(recipe: Recipe, folder: Path, pictures: np.ndarray, logits: np.ndarray
         integer_network.require_known(model)  # first: the scales of a large network take a while
         ranges = rknn_ranges.of_run(recipe, folder, folder / "ranges.log")
         network = integer_network.read(model, ranges, recipe.image, recipe.rknn.quantized_method)
-    except NotPlain as reason:
+    except PipelineError as reason:  # a page is no reason to stop the proof
         graph.unlink(missing_ok=True)
         write_text(page, _render(recipe, None, str(reason)))
         return f"{relative(page)} says why it runs nothing: {reason}"
