@@ -212,7 +212,9 @@ def _quantize(
     scales[scales == 0] = 1.0  # a channel of zeros
     zero_points = np.rint(-128 - low / scales)
     scales, zero_points = (np.broadcast_to(row, len(real)) for row in (scales, zero_points))
-    values = np.rint(real / scales.reshape(-1, 1, 1, 1)) + zero_points.reshape(-1, 1, 1, 1)
+    # In float32: a filter with -w and w at its ends stands in the middle between two numbers.
+    steps = np.rint(real / scales.astype(np.float32).reshape(-1, 1, 1, 1))
+    values = steps + zero_points.reshape(-1, 1, 1, 1)
     unit = into * scales  # what 1 of a sum of products stands for
     return Weights(
         np.clip(values, -128, 127).astype(np.int8),
