@@ -362,7 +362,7 @@ def test_an_unknown_operator_is_named_instead_of_a_page_that_errs(finished, page
     assert f"says why it runs nothing: the network holds {operator}; known are Conv" in said
     assert not (finished / "smoke.rknn.qdq.onnx").exists()
     page.open(finished / "try.html", PHONE, touch=True)
-    assert f"the network holds {operator}" in page.text(".refusal")
+    assert f"The network holds {operator}" in page.text(".refusal")
     assert page.messages == []
 
 
