@@ -266,7 +266,7 @@ def pack_results(name: str, folder: Path) -> Path:
     """
     models = (f"{name}.rknn", f"{name}.onnx", f"{name}.slim.onnx", f"{name}.lockzhiner.yaml")
     members = {}
-    for file in (*models, "labels.txt", "manifest.json", "report.html"):
+    for file in (*models, "labels.txt", "manifest.json", "report.html", "try.html"):
         if not (folder / file).is_file():
             raise PipelineError(f"{relative(folder / file)} is missing: Run All from the top")
         members[f"{name}/{file}"] = folder / file

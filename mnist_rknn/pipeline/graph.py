@@ -118,11 +118,16 @@ def made_from(step: Step, recipe: Recipe, folder: Path, known: MadeFrom | None =
 
 
 def code_of(path: Path, known: Code | None = None) -> Code:
-    """Hashes of a Python file; comments, docstrings and layout do not count in `code`."""
+    """Hashes of a file of the package.
+
+    In Python, comments, docstrings and layout do not count in `code`.
+    """
     content = path.read_bytes()
     digest = hashlib.sha256(content).hexdigest()
     if known and known.bytes == digest:
         return known
+    if path.suffix != ".py":
+        return Code(bytes=digest, code=digest)
     tree = ast.parse(content)
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):

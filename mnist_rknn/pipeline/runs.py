@@ -21,6 +21,8 @@ from .steps import NOTEBOOKS, PACKAGE, find
 RECIPE = "recipe.yaml"
 MANIFEST = "manifest.json"
 REPORT = "report.html"
+TRY_PAGE = "try.html"  # of 06_verify: the INT8 network in a browser
+TRY_GRAPH = ".rknn.qdq.onnx"  # behind the recipe's name: what that page computes; see `try_page`
 STARTED = "MNIST_RKNN_STARTED"  # time at which the runner began the step, seconds since 1970
 
 

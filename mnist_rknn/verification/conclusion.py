@@ -40,7 +40,8 @@ def conclude(folder: Path, ran: Sequence[str]) -> tuple[dict[str, Any], str]:
         from . import report  # loads matplotlib, which nobody needs where nothing ran
 
         report.build(recipe, folder)
-    text = f"report     {relative(page)}\n{manifest.summary(folder)}"
+    text = f"report     {relative(page)}\ntry it     {relative(folder / runs.TRY_PAGE)}\n"
+    text += manifest.summary(folder)
     return {"ran": list(ran), "summary": manifest.brief(folder)}, text
 
 

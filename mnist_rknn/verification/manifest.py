@@ -60,8 +60,10 @@ def artifact_files(recipe: Recipe, folder: Path) -> list[Path]:
         "layers.json",
         "layer_error.json",
         "verify.json",
+        runs.TRY_PAGE,
     )
-    return [folder / name for name in names]
+    graph = folder / f"{recipe.name}{runs.TRY_GRAPH}"  # not there where the page runs nothing
+    return [*(folder / name for name in names), *([graph] if graph.is_file() else [])]
 
 
 def made_with(folder: Path) -> dict[str, dict[str, Any]]:

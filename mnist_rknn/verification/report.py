@@ -23,6 +23,7 @@ from ..data import dataset
 from ..errors import Fault, PipelineError
 from ..files import OUTPUT, read_json, relative, write_text
 from ..pipeline.runner import FAILURE
+from ..pipeline.runs import TRY_PAGE
 from ..recipe import Recipe
 from ..records import (
     Compilation,
@@ -81,6 +82,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "name": recipe.name,
             "description": recipe.description,
             "failure": failure,
+            "try_page": TRY_PAGE if (folder / TRY_PAGE).is_file() else None,
             "verify": verify,
             "labels": labels,
             "sets": _sets(verify),

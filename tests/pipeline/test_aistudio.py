@@ -313,7 +313,7 @@ def test_run_all_leaves_what_single_notebooks_leave(bundle, mnist_folder, tmp_pa
     with zipfile.ZipFile(root / "output" / "smoke.zip") as results:
         assert {name.removeprefix("smoke/") for name in results.namelist()} == {
             "smoke.rknn", "smoke.onnx", "smoke.slim.onnx", "smoke.lockzhiner.yaml",
-            "labels.txt", "manifest.json", "report.html",
+            "labels.txt", "manifest.json", "report.html", "try.html",
         }  # fmt: skip
     assert not (home / "external-libraries").exists(), "nothing was missing"
 

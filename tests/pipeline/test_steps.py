@@ -137,6 +137,12 @@ def test_the_code_of_the_conversion_makes_conversion_and_proof_stale(
     assert reason(finished, "05") == "its code (conversion/rknn_toolkit.py) changed"
 
 
+def test_the_pages_script_makes_the_proof_stale(finished, monkeypatch, tmp_path):
+    changed_module(monkeypatch, tmp_path, "verification/web/network.js", "\n// a remark\n")
+    assert stale(finished) == ["06_verify"]
+    assert reason(finished, "06") == "its code (verification/web/network.js) changed"
+
+
 def test_what_is_made_elsewhere_is_not_taken_for_the_runs_own(finished):
     """The findings that this graph mends: nothing is built on what other settings made."""
     with pytest.raises(PipelineError, match="06_verify needs 02_train, which is not up to date"):
@@ -307,6 +313,11 @@ def used_by(notebook: str, graph: grimp.ImportGraph) -> set[str]:
 BESIDES = {
     "00_environment": {"pipeline/environment.py", "fonts.py", "machine.py"},
     "10_frames": set(steps.LOCATOR),
+    # What the page is made of, which is no Python.
+    "06_verify": {
+        path.relative_to(steps.PACKAGE).as_posix()
+        for path in (steps.PACKAGE / "verification" / "web").iterdir()
+    },
 }
 
 
