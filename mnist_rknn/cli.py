@@ -239,23 +239,37 @@ def practice_set(into: Path, each: int, chinese: bool, seed: int) -> Answer:
 
 
 @cli.under("Pictures of your own", "evaluate")
-@click.argument("images", type=PATH)
+@click.argument("images", type=PATH, required=False)
+@click.option("--pen", type=PATH, metavar="FILE", help="Pen trajectories instead.")
 @of_a_run
 @answers
-def evaluate(chosen: Chosen, images: Path) -> Answer:
+def evaluate(chosen: Chosen, images: Path | None, pen: Path | None) -> Answer:
     """Measure a finished model on real pictures.
 
     IMAGES is a folder with an index.csv, whose columns are file,label and, if wanted, group. Whole
     pictures are squeezed to the input's size, nothing is cropped. Details go to
     output/<recipe>/evaluate/.
 
+    With --pen the digits are a pen's path: a .jsonl or .jsonl.gz file, or the folder it lies in.
+    Each line holds label, donor (the site), writer and strokes (lists of [x, y], y down). They are
+    drawn clean, as MNIST is, and by the simulated camera.
+
     \b
     mnist-rknn evaluate path/to/folder --run mnist
+    mnist-rknn evaluate --pen path/to/digits.jsonl.gz
     """
+    if (images is None) == (pen is None):
+        raise click.UsageError("say which pictures: IMAGES, or --pen FILE")
+    details = relative(chosen.folder / "evaluate")
+    if pen is not None:
+        from .verification import pen as pens
+
+        result = pens.evaluate(chosen.recipe, chosen.folder, pen)
+        return Answer({"pen": result.model_dump(), "details": details}, pens.text(result, details))
     from .verification import evaluation
 
+    assert images is not None  # one of the two is given
     found = evaluation.evaluate(chosen.recipe, chosen.folder, images)
-    details = relative(chosen.folder / "evaluate")
     return Answer({"accuracy": found, "details": details}, evaluation.text(found, details))
 
 

@@ -1,6 +1,7 @@
 """Figures that compare the stages of a conversion."""
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,8 @@ from ..records import (
     Verification,
 )
 
+FEW_GROUPS = 8  # fewer say too little of how groups differ
+
 
 def wilson(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]:
     """Wilson score interval of a proportion (E. B. Wilson, 1927), 95 % by default."""
@@ -29,6 +32,32 @@ def wilson(correct: int, total: int, z: float = 1.959964) -> tuple[float, float]
     spread = z * np.sqrt(share * (1 - share) / total + z * z / (4 * total * total))
     scale = 1 + z * z / total
     return float(max(0.0, (center - spread) / scale)), float(min(1.0, (center + spread) / scale))
+
+
+def resampled(
+    counts: Sequence[int], of: Sequence[int], draws: int = 2000, seed: int = 1
+) -> tuple[float, float]:
+    """95 % interval of sum(counts) / sum(of), where what lies in one group is not independent.
+
+    Whole groups (the frames of digits, the writers of pictures) are drawn again with replacement,
+    and the interval holds the middle 95 % of what comes out (B. Efron, 1979, percentiles). Where
+    the groups are all alike, or few, this sees too little spread: then it is Wilson's, with a
+    group for a trial.
+
+    Args:
+        counts, of: of each group.
+    """
+    kept = [(count, total) for count, total in zip(counts, of, strict=True) if total or count]
+    pairs = np.array(kept, np.float64).reshape(-1, 2)
+    share = pairs[:, 0].sum() / pairs[:, 1].sum()
+    if len(pairs) < FEW_GROUPS or np.allclose(pairs[:, 0], share * pairs[:, 1]):
+        return wilson(min(round(share * len(pairs)), len(pairs)), len(pairs))
+    rng = np.random.default_rng(seed)
+    times = rng.multinomial(len(pairs), np.full(len(pairs), 1 / len(pairs)), draws)
+    drawn = times @ pairs
+    drawn = drawn[drawn[:, 1] > 0]
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], (2.5, 97.5))
+    return float(low), float(high)
 
 
 def accuracy(logits: np.ndarray, classes: np.ndarray) -> Accuracy:

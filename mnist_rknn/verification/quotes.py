@@ -19,6 +19,7 @@ from cogapp.cogapp import CogError
 from .. import recipe_file
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, relative, write_text
+from ..redraw.worlds import HARD_CASES
 from . import figures
 from .figures import Entry, Share
 
@@ -251,7 +252,7 @@ def stage_table(name: str) -> str:
 
 def hard_table(*names: str) -> str:
     """INT8 on the hard cases of the simulated camera, in percent."""
-    cases = ["small", "shadow", "security", "thin", "all"]
+    cases = [*HARD_CASES, "all"]
     rows = []
     for name in names:
         found = _entry(name).figures.hard["rknn"]
@@ -272,13 +273,13 @@ def seed_table(*names: str) -> str:
                 str(entry.seed),
                 _percent(found.test["rknn"]),
                 _percent(found.camera["rknn"]),
-                *(_percent(hard.get(case)) for case in ("small", "shadow", "security", "thin")),
+                *(_percent(hard.get(case)) for case in HARD_CASES),
                 "" if photographs is None else f"{100 * photographs.rknn.top1:.2f}",
                 "" if photographs is None else _worst(photographs),
                 _source(entry),
             ]
         )
-    head = ["seed", "MNIST", "simulated camera", "small", "shadow", "security", "thin"]
+    head = ["seed", "MNIST", "simulated camera", *HARD_CASES]
     head += ["279 photographs", "worst class of them", "from"]
     return _table(head, rows, words=(0, len(head) - 1))
 

@@ -29,6 +29,7 @@ from ..records import (
     Evaluation,
     LayerErrors,
     Manifest,
+    PenEvaluation,
     R,
     SecondOpinion,
     Shown,
@@ -107,6 +108,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "board": manifest.board_figures(folder, recipe.name),
             "costs": _plain(OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
+            "pens": _pens(folder),
             "manifest": _read(Manifest, folder),
             "recipe": recipe_file.as_text(recipe_file.dump(recipe)),
         }
@@ -265,6 +267,14 @@ def _albums(folder: Path) -> list[dict[str, Any]]:
     return [
         {"name": path.parent.name, "accuracy": Evaluation.read(path).accuracy}
         for path in sorted((folder / "evaluate").glob("*/results.json"))
+    ]
+
+
+def _pens(folder: Path) -> list[dict[str, Any]]:
+    """Sets of pen trajectories that `mnist-rknn evaluate --pen` has measured."""
+    return [
+        {"name": path.parent.parent.name, "found": PenEvaluation.read(path)}
+        for path in sorted((folder / "evaluate").glob("*/pen/results.json"))
     ]
 
 
