@@ -21,6 +21,7 @@ from ..files import relative
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
 KEYS = ("label", "donor", "writer", "strokes")
+ALL = "all"  # what the figures call all sites together
 FARTHEST = 1e6  # from the origin; a pen's unit is never so small
 
 
@@ -117,8 +118,10 @@ def _trajectory(number: int, text: str, where: str, labels: list[str]) -> Trajec
             f"{where}: the model has no class {row['label']!r}; its classes are {', '.join(labels)}"
         )
     for key in ("donor", "writer"):
-        if not _is_name(row[key]) or not str(row[key]).strip():
-            raise PipelineError(f"{where}: {key} is {row[key]!r}: write a name or a whole number")
+        if not _is_name(row[key]) or str(row[key]).strip() in ("", ALL):
+            raise PipelineError(
+                f"{where}: {key} is {row[key]!r}: write a whole number, or a name other than {ALL}"
+            )
     strokes = _strokes(row["strokes"], where)
     return Trajectory(number, label, str(row["donor"]), str(row["writer"]), strokes)
 

@@ -181,8 +181,8 @@ def _said(wanted: str) -> str:
             value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
     if value is None:
         cure = "run its recipe"
-        if "photographs" in keys:
-            cure = f"run `make evaluate RECIPE={name}` on the photographs of that name"
+        if "photographs" in keys or "pen" in keys:
+            cure = f"run `mnist-rknn evaluate` with `--run {name}` on the set of that name"
         raise PipelineError(f"docs/figures.json has no {wanted}: {cure}, then `make figures`")
     return _formed(value, form)
 
