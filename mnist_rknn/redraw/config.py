@@ -126,8 +126,8 @@ class Writing(Settings):
     flag_angle_deg: Annotated[Range, within(0, 90)] = (28.0, 65.0)
     foot: Share = 0.55  # of the flagged 1s
     foot_reach: Shares = (0.15, 0.38)
-    level_flag: Share = 0.25  # of the flagged 1s have a short one, nearly level, and no foot
-    level_flag_length: Shares = (0.12, 0.3)
+    level_flag: Share = 0.12  # of the flagged 1s have a short one, nearly level, and no foot
+    level_flag_length: Shares = (0.12, 0.28)
     level_flag_angle_deg: Annotated[Range, within(0, 90)] = (2.0, 28.0)
     slashed_zero: Share = 0.2  # of the 0s
     slash_angle_deg: Annotated[Range, within(0, 180)] = (15.0, 100.0)  # 90 is upright
@@ -213,7 +213,7 @@ class Plain(Settings):
 
     strength: float = Field(0.55, ge=0, le=2)  # of the changes in `Writing`
     shift_px: float = Field(1.5, ge=0, le=14)
-    extra_stroke: Share = 0.3  # of the 0s, 1s and 7s get slash, flag or bar
+    extra_stroke: Share = 0.2  # of the 0s, 1s and 7s get slash, flag or bar
     stroke: Annotated[Range, within(0.2, 3)] = (0.6, 1.25)  # width of drawn strokes to MNIST's mean
 
 
