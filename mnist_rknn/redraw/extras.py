@@ -13,6 +13,7 @@ from .config import RedrawConfig
 from .fields import between
 
 _LEAST_ROWS = 13  # of ink: there is no room for a stroke on less
+_UPRIGHT = 0.25  # a stem whose ends are less than this part of its height apart
 _MOST_HALF = 24.0  # pixels of the glyph's 56: half of a slash, so that it stays inside
 
 
@@ -55,7 +56,9 @@ def _flag_and_foot(
 ) -> list[np.ndarray]:
     height = bottom - top
     tip = np.array([_middle(ink, top + 2), top + 2])
-    level = rng.random() < config.writing.level_flag
+    # On a stem that leans it would be a 7.
+    lean = abs(tip[0] - _middle(ink, bottom - 2)) / height
+    level = rng.random() < config.writing.level_flag and lean < _UPRIGHT
     lengths, angles = (
         (config.writing.level_flag_length, config.writing.level_flag_angle_deg)
         if level

@@ -95,15 +95,21 @@ def test_zeros_of_both_worlds_get_slashes_and_they_differ_in_their_bow():
     assert train.slash_reach[1] > 1.5 and test.slash_reach[1] > 1.5
 
 
-def test_a_level_flag_has_no_foot_and_lies_nearly_level(digits):
-    config = CONFIG.changed(writing={"extra_stroke": 1.0, "level_flag": 1.0})
-    for index, one in enumerate(some(digits, 1, 10)):
-        ink = (cv2.resize(one, (56, 56)) > 115).astype(np.uint8)
-        strokes = extras.extra_strokes(ink, 1, rng_for(1, index), config)
-        assert len(strokes) == 1
-        (x0, y0), (x1, y1) = strokes[0][:2]
+def test_a_level_flag_has_no_foot_and_stands_on_upright_stems_only():
+    """On a stem that leans it would be a 7."""
+    config = CONFIG.changed(writing={"extra_stroke": 1.0, "level_flag": 1.0, "foot": 1.0})
+    for index in range(10):
+        upright, leaning = (np.zeros((56, 56), np.uint8) for _ in range(2))
+        cv2.line(upright, (28, 8), (26, 48), 1, 4)
+        cv2.line(leaning, (36, 8), (18, 48), 1, 4)
+        [flag] = extras.extra_strokes(upright, 1, rng_for(1, index), config)
+        (x0, y0), (x1, y1) = flag[:2]
         assert x1 < x0 and 0 <= np.degrees(np.arctan2(y1 - y0, x0 - x1)) <= 28
-        assert np.hypot(x1 - x0, y1 - y0) < 0.36 * 44
+        assert np.hypot(x1 - x0, y1 - y0) < 0.3 * 44
+        flag, foot = extras.extra_strokes(leaning, 1, rng_for(1, index), config)
+        (x0, y0), (x1, y1) = flag[:2]
+        assert np.degrees(np.arctan2(y1 - y0, x0 - x1)) >= 28
+        assert np.ptp(foot[:, 0]) > 0
 
 
 @pytest.mark.parametrize("name", ["8_sliver", "8_slivers", "8_straight_back", "0_slashed_steep"])
