@@ -37,6 +37,7 @@ help:
 	@echo "make setup       create $(VENV) and install requirements.txt  [PYTHON=python3.10|python3.11]"
 	@echo "make check       check machine, packages and tools"
 	@echo "make evaluate    measure the model on real pictures     IMAGES=folder with index.csv"
+	@echo "                 or on digits as pen trajectories       PEN=file.jsonl.gz"
 	@echo "make report      all that was measured on one page, output/$(RECIPE)/report.html"
 	@echo "make quantstudy  choose the quantization on evidence     [WRITE=yes: into the recipe]"
 	@echo "make costs       what other networks would cost on this NPU"
@@ -97,10 +98,10 @@ $(STEPS): $(COMMAND)
 # `make 07` is `make 07_camera`.
 $(foreach step,$(STEPS),$(eval $(firstword $(subst _, ,$(step))): $(step)))
 
-# Real pictures with an index.csv: make evaluate IMAGES=folder
-evaluate: $(if $(IMAGES),$(COMMAND))
-	@$(if $(IMAGES),,echo "error: say where the pictures are: make evaluate IMAGES=folder" >&2; exit 1;) \
-	$(MADE) && $(COMMAND) evaluate "$(IMAGES)" --run $(OUT)
+# Real pictures with an index.csv: make evaluate IMAGES=folder; pen trajectories: PEN=file
+evaluate: $(if $(IMAGES)$(PEN),$(COMMAND))
+	@$(if $(IMAGES)$(PEN),,echo "error: say where the pictures are: make evaluate IMAGES=folder, or PEN=file" >&2; exit 1;) \
+	$(MADE) && $(COMMAND) evaluate $(if $(IMAGES),"$(IMAGES)") $(if $(PEN),--pen "$(PEN)") --run $(OUT)
 
 report: $(COMMAND)
 	@$(COMMAND) report --run $(OUT)
