@@ -38,6 +38,7 @@ help:
 	@echo "make check       check machine, packages and tools"
 	@echo "make evaluate    measure the model on real pictures     IMAGES=folder with index.csv"
 	@echo "                 or on whole frames of several digits   FRAMES=folder with index.csv"
+	@echo "                 or on digits as pen trajectories       PEN=file.jsonl.gz"
 	@echo "make report      all that was measured on one page, output/$(RECIPE)/report.html"
 	@echo "make quantstudy  choose the quantization on evidence     [WRITE=yes: into the recipe]"
 	@echo "make costs       what other networks would cost on this NPU"
@@ -100,10 +101,10 @@ $(STEPS): $(COMMAND)
 # `make 07` is `make 07_camera`.
 $(foreach step,$(STEPS),$(eval $(firstword $(subst _, ,$(step))): $(step)))
 
-# Real pictures with an index.csv: make evaluate IMAGES=folder, or FRAMES=folder
-evaluate: $(if $(IMAGES)$(FRAMES),$(COMMAND))
-	@$(if $(IMAGES)$(FRAMES),,echo "error: say where the pictures are: make evaluate IMAGES=folder, or FRAMES=folder" >&2; exit 1;) \
-	$(MADE) && $(COMMAND) evaluate $(if $(IMAGES),"$(IMAGES)") $(if $(FRAMES),--frames "$(FRAMES)") --run $(OUT)
+# Real pictures with an index.csv: make evaluate IMAGES=folder, or FRAMES=folder; pen trajectories: PEN=file
+evaluate: $(if $(IMAGES)$(FRAMES)$(PEN),$(COMMAND))
+	@$(if $(IMAGES)$(FRAMES)$(PEN),,echo "error: say where the pictures are: make evaluate IMAGES=folder, FRAMES=folder or PEN=file" >&2; exit 1;) \
+	$(MADE) && $(COMMAND) evaluate $(if $(IMAGES),"$(IMAGES)") $(if $(FRAMES),--frames "$(FRAMES)") $(if $(PEN),--pen "$(PEN)") --run $(OUT)
 
 report: $(COMMAND)
 	@$(COMMAND) report --run $(OUT)

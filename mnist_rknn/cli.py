@@ -241,9 +241,10 @@ def practice_set(into: Path, each: int, chinese: bool, seed: int) -> Answer:
 @cli.under("Pictures of your own", "evaluate")
 @click.argument("images", type=PATH, required=False)
 @click.option("--frames", type=PATH, metavar="FOLDER", help="Whole camera frames instead.")
+@click.option("--pen", type=PATH, metavar="FILE", help="Pen trajectories instead.")
 @of_a_run
 @answers
-def evaluate(chosen: Chosen, images: Path | None, frames: Path | None) -> Answer:
+def evaluate(chosen: Chosen, images: Path | None, frames: Path | None, pen: Path | None) -> Answer:
     """Measure a finished model on real pictures.
 
     IMAGES is a folder with an index.csv, whose columns are file,label and, if wanted, group. Whole
@@ -254,22 +255,34 @@ def evaluate(chosen: Chosen, images: Path | None, frames: Path | None) -> Answer
     module's program does it. The columns of index.csv are file,digits and, if wanted, group; lines
     of a frame are separated by /. A boxes.csv with file,digit,x,y,width,height says where they are.
 
+    With --pen the digits are a pen's path: a .jsonl or .jsonl.gz file, or the folder it lies in.
+    Each line holds label, donor (the site), writer and strokes (lists of [x, y], y down). They are
+    drawn clean, as MNIST is, and by the simulated camera.
+
     \b
     mnist-rknn evaluate path/to/folder --run mnist
     mnist-rknn evaluate --frames path/to/folder
+    mnist-rknn evaluate --pen path/to/digits.jsonl.gz
     """
+    if sum(given is not None for given in (images, frames, pen)) != 1:
+        raise click.UsageError("say which pictures: IMAGES, --frames FOLDER or --pen FILE")
     details = relative(chosen.folder / "evaluate")
-    if images is not None and frames is None:
-        from .verification import evaluation
-
-        found = evaluation.evaluate(chosen.recipe, chosen.folder, images)
-        return Answer({"accuracy": found, "details": details}, evaluation.text(found, details))
-    if frames is not None and images is None:
+    if frames is not None:
         from .verification import frame_evaluation
 
         read = frame_evaluation.evaluate(chosen.recipe, chosen.folder, frames)
         return Answer({"frames": read, "details": details}, frame_evaluation.text(read, details))
-    raise click.UsageError("say which pictures: IMAGES, or --frames FOLDER")
+    if pen is not None:
+        from .verification import pen as pens
+
+        result = pens.evaluate(chosen.recipe, chosen.folder, pen)
+        return Answer({"pen": result.model_dump(), "details": details}, pens.text(result, details))
+    if images is not None:
+        from .verification import evaluation
+
+        found = evaluation.evaluate(chosen.recipe, chosen.folder, images)
+        return Answer({"accuracy": found, "details": details}, evaluation.text(found, details))
+    raise click.UsageError("say which pictures: IMAGES, --frames FOLDER or --pen FILE")
 
 
 @cli.under("What was measured", "report")

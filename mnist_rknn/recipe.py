@@ -41,6 +41,7 @@ class Redraw(Section):
     untouched: int = Field(20000, ge=0)  # of these, so many exactly as they are
     camera: int = Field(65000, ge=0)  # the data set's digits, redrawn
     drawn: int = Field(25000, ge=0)  # ways of writing the data set lacks, drawn from strokes
+    written: int = Field(0, ge=0)  # the same ways, white on black as the data set has its digits
     validation: int = Field(3000, ge=1)  # redrawn validation digits, beside the plain ones
     test: int = Field(5000, ge=1)  # test digits in the simulated camera's other world
     hard: int = Field(1000, ge=1)  # test digits in each of redraw.worlds.HARD_CASES

@@ -167,9 +167,9 @@ class Verification(Record):
 
 
 class Misread(Part):
-    """A picture of a folder that a stage answers wrongly."""
+    """A picture that a stage answers wrongly."""
 
-    file: str
+    file: str  # from the folder; of pen trajectories the line
     true: str
     answer: str
 
@@ -245,6 +245,33 @@ class FramesEvaluation(Record):
     doubts: dict[StageName, list[Doubt]]  # by rising threshold; empty without true boxes
     wrong: dict[StageName, list[MisreadFrame]]
     notes: list[str]  # frames with more digits than are read
+
+
+class PenFigures(Part):
+    """Accuracies on pen trajectories drawn in one way, by stage; group "all" is all.
+
+    The intervals are those of new writers: writers are drawn again, with all of their digits.
+    """
+
+    sites: Groups
+    digits: Groups
+    illegible: int  # digits of which no legible picture came out: they count nowhere
+
+
+class PenEvaluation(Record):
+    """`results.json` in `pen/`: a finished model on digits that were recorded as pen paths."""
+
+    FILE = "results.json"
+    STEP = "make evaluate"
+
+    measured: str = (
+        "pictures drawn from pen trajectories; slim: float ONNX on this PC; rknn: INT8 in the "
+        "RKNN simulator; board: not measured"
+    )
+    intervals: str = "95 %, writers drawn again with all of their digits"
+    writers: dict[str, int]  # by site; "all" is all
+    figures: dict[Literal["clean", "camera"], PenFigures]  # white on black; simulated camera
+    wrong: dict[Literal["clean", "camera"], dict[StageName, list[Misread]]]
 
 
 # --- the converter: layers.json and layer_error.json --------------------------------------

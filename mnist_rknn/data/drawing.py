@@ -25,8 +25,9 @@ from ..errors import PipelineError
 from ..files import replacing_folder
 from ..machine import cores
 from ..recipe import Recipe, Redraw
-from ..redraw.picture import jitter, try_redraw
-from ..redraw.worlds import HARD_CASES, SIMULATED_CAMERA
+from ..redraw import ways
+from ..redraw.picture import jitter, simulate, try_redraw, written
+from ..redraw.worlds import HARD_CASES, WAYS
 from . import sources
 from .dataset import COLUMNS, TABLE, opened, rows_of, write_image
 from .layouts import named
@@ -34,6 +35,7 @@ from .pictures import fit
 from .sources import Source
 
 SPLITS = ("train", "val", "test")
+OF_STROKES = ("drawn", "written", WAYS)  # kinds of pictures that are made from no other picture
 
 
 def split(recipe: Recipe, source: Source) -> dict[str, np.ndarray]:
@@ -132,9 +134,9 @@ class Picture(NamedTuple):
     """A picture to be written: where from, how drawn, and its class."""
 
     split: str
-    kind: str  # plain, jittered, camera, drawn, simulated, or one of HARD_CASES
+    kind: str  # plain, jittered, camera, drawn, written, simulated, or one of HARD_CASES
     number: int  # among its kind in the split
-    index: int  # of the picture it is made from; for drawn ones, the label again
+    index: int  # of the picture it is made from; for those of strokes, the label again
     label: int
 
     @property
@@ -181,17 +183,21 @@ def plan(recipe: Recipe, source: Source, indices: dict[str, np.ndarray]) -> list
     pictures += walk("train", "camera", settings.camera, train, train_classes)
     labels = np.arange(len(source.labels))
     pictures += walk("train", "drawn", settings.drawn, labels, labels)
+    pictures += walk("train", "written", settings.written, labels, labels)
     pictures += walk("val", "camera", settings.validation, val, train_classes)
     pictures += walk("camera", "simulated", settings.test, test, test_classes)
     for case in HARD_CASES:
-        pictures += walk("hard", case, settings.hard, test, test_classes)
+        origin = (np.array(ways.LABELS), labels) if case == WAYS else (test, test_classes)
+        pictures += walk("hard", case, settings.hard, *origin)
     return pictures
 
 
 # Added to the recipe's seed, so that pictures of the same number differ from kind to kind.
 SEED_OFFSETS = {
     kind: offset
-    for offset, kind in enumerate(("jittered", "camera", "drawn", "simulated", *HARD_CASES), 1)
+    for offset, kind in enumerate(
+        ("jittered", "camera", "drawn", "simulated", *HARD_CASES, "written"), 1
+    )
 }
 
 
@@ -206,14 +212,16 @@ def draw(picture: Picture, recipe: Recipe, source: Source) -> np.ndarray | None:
     seed = 1000 * recipe.seed + SEED_OFFSETS[picture.kind] + 100 * (picture.split == "val")
     if picture.kind == "jittered":
         config = settings.config(width)
-        digit = jitter(images[picture.index], seed, picture.number, config)
+        digit = jitter(images[picture.index], picture.label, seed, picture.number, config)
+        return fit(digit, height, width)
+    if picture.kind == "written":
+        digit = written(picture.label, seed, picture.number, settings.config(width))
         return fit(digit, height, width)
     if picture.tested:  # the other world, which no strength in the recipe changes
-        world = HARD_CASES.get(picture.kind, SIMULATED_CAMERA)
-        config = world.changed(image_size=width)
-    else:
-        config = settings.config(width)
+        digit, label = images[picture.index], picture.label
+        return simulate(picture.kind, digit, label, images, seed, picture.number, width)
     digit = None if picture.kind == "drawn" else images[picture.index]
+    config = settings.config(width)
     return try_redraw(digit, picture.label, images, seed, picture.number, config)
 
 
@@ -256,7 +264,7 @@ def _row(picture: Picture, digest: str, source: Source) -> dict[str, str]:
         "label": source.labels[picture.label],
         "split": picture.split,
         "kind": picture.kind,
-        "origin": "" if picture.kind == "drawn" else origins[picture.index],
+        "origin": "" if picture.kind in OF_STROKES else origins[picture.index],
         "digest": digest,
     }
 

@@ -23,7 +23,9 @@ DRAWING = (
     "data/pictures.py",
     "data/sources.py",
     "redraw/camera.py",
+    "redraw/clean.py",
     "redraw/config.py",
+    "redraw/extras.py",
     "redraw/fields.py",
     "redraw/glyph.py",
     "redraw/ink.py",
@@ -31,6 +33,7 @@ DRAWING = (
     "redraw/picture.py",
     "redraw/prints.py",
     "redraw/skeletons.py",
+    "redraw/ways.py",
     "redraw/worlds.py",
 )
 

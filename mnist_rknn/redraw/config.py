@@ -126,7 +126,13 @@ class Writing(Settings):
     flag_angle_deg: Annotated[Range, within(0, 90)] = (28.0, 65.0)
     foot: Share = 0.55  # of the flagged 1s
     foot_reach: Shares = (0.15, 0.38)
-    slashed_zero: Share = 0.04
+    level_flag: Share = 0.12  # of the flagged 1s have a short one, nearly level, and no foot
+    level_flag_length: Shares = (0.12, 0.28)
+    level_flag_angle_deg: Annotated[Range, within(0, 90)] = (2.0, 28.0)
+    slashed_zero: Share = 0.2  # of the 0s
+    slash_angle_deg: Annotated[Range, within(0, 180)] = (15.0, 100.0)  # 90 is upright
+    slash_reach: Annotated[Range, within(0.1, 4)] = (0.75, 2.3)  # more than 1 passes the ring
+    slash_bend: Shares = (0.0, 0.04)  # off the straight line, as a part of its length
 
 
 class Pen(Settings):
@@ -203,10 +209,12 @@ class Scan(Settings):
 
 
 class Plain(Settings):
-    """MNIST's own white on black, where its writing is slightly changed."""
+    """White on black as MNIST has it, with slightly changed writing or drawn from strokes."""
 
     strength: float = Field(0.55, ge=0, le=2)  # of the changes in `Writing`
     shift_px: float = Field(1.5, ge=0, le=14)
+    extra_stroke: Share = 0.2  # of the 0s, 1s and 7s get slash, flag or bar
+    stroke: Annotated[Range, within(0.2, 3)] = (0.6, 1.25)  # width of drawn strokes to MNIST's mean
 
 
 class Legibility(Settings):

@@ -25,7 +25,8 @@ KINDS = (
 BLANKS = (*KINDS, "shadow", "letters", "drawing")
 SIZES = ((480, 640), (480, 640), (640, 480), (720, 1280))
 HAND = RedrawConfig().changed(
-    writing={"rotation_deg": (-6.0, 6.0), "slant": (-0.1, 0.25)}, camera={"stretch": (0.9, 1.1)}
+    writing={"rotation_deg": (-6.0, 6.0), "slant": (-0.1, 0.25), "slashed_zero": 0.05},
+    camera={"stretch": (0.9, 1.1)},
 )
 WORLDS = {"development": HAND, "test": SIMULATED_CAMERA.changed(writing={"slashed_zero": 0.05})}
 PENS = {"ballpoint": 0.55, "pencil": 0.25, "own": 0.2}

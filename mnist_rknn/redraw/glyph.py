@@ -12,11 +12,14 @@ import cv2
 import numpy as np
 
 from .config import RedrawConfig
+from .extras import Slash, extra_strokes
 from .fields import between, log_between
 from .skeletons import SKELETONS
 
 GLYPH_SIZE = 56
 """Side of the square on which strokes are handled: twice MNIST's 28."""
+STROKES_HALF_WIDTH = 2.67
+"""Half the width of the pen that skeletons and pen paths are taken to be written with."""
 GLYPH_HEIGHT = 40.0  # MNIST's digits are 20 pixels high
 _FAR = 27.0
 _RIDGE_REACH = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (5, 5))
@@ -66,7 +69,7 @@ def _soften(distance: np.ndarray) -> np.ndarray:
 def _writing_transform(
     rng: np.random.Generator, config: RedrawConfig, strength: float = 1.0
 ) -> np.ndarray:
-    """Random 2x2 matrix of slant, rotation and aspect. It keeps areas: its determinant is 1."""
+    """Random 2x2 matrix of slant, rotation and aspect, which keeps areas."""
     angle = math.radians(between(rng, *config.writing.rotation_deg)) * strength
     slant = between(rng, *config.writing.slant) * strength
     aspect = log_between(rng, *config.writing.aspect) ** (strength / 2)
@@ -104,6 +107,7 @@ def _coordinate_map(
     lean_x, lean_y = (between(rng, -most, most) * strength for _ in range(2))
     # The matrix's inverse and, in the last row, the perspective: what x and y are divided by.
     homography = np.array([[d, -b, 0], [-c, a, 0], [lean_x, lean_y, 1]], np.float32)
+    homography[:2] /= a * d - b * c
     points = _GRID @ homography.T
     points = points[:, :2] / points[:, 2:]
     if config.writing.wobble_px > 0:
@@ -121,76 +125,14 @@ def warp_digit(
     config: RedrawConfig,
     size: int,
     strength: float = 1.0,
+    shrink: float = 1.0,
 ) -> np.ndarray:
     """Resample a 28x28 digit to size x size through slant, rotation, aspect, perspective and a
-    smooth wobble.
+    smooth wobble, `shrink` as large.
     """
-    matrix = _writing_transform(rng, config, strength)
+    matrix = _writing_transform(rng, config, strength) * np.float32(shrink)
     source = _coordinate_map(rng, config, size, 28, strength, matrix)
     return cv2.remap(digit, source, None, cv2.INTER_LINEAR)
-
-
-def _extra_strokes(
-    ink: np.ndarray, label: int, rng: np.random.Generator, config: RedrawConfig
-) -> list[np.ndarray]:
-    """Strokes which MNIST's writers leave out, fitted to this digit: polylines in glyph pixels.
-
-    A bar through the 7, flag and foot of the 1, a slash through the 0.
-    """
-    rows = np.flatnonzero(ink.any(1))
-    if len(rows) < 13:
-        return []
-    fit = {0: _slash, 1: _flag_and_foot, 7: _bar}[label]
-    return fit(ink, rows[0], rows[-1], rng, config)
-
-
-def _middle(ink: np.ndarray, row: float) -> float:
-    """Mean column of the ink in a row; the middle of the glyph where there is none."""
-    columns = np.flatnonzero(ink[int(row)])
-    return float(columns.mean()) if len(columns) else GLYPH_SIZE / 2
-
-
-def _bar(
-    ink: np.ndarray, top: int, bottom: int, rng: np.random.Generator, config: RedrawConfig
-) -> list[np.ndarray]:
-    if rng.random() >= config.writing.extra_stroke:
-        return []
-    height = bottom - top
-    row = top + height * between(rng, *config.writing.bar_height)
-    left, right = height * rng.uniform(*config.writing.bar_reach, 2)
-    tilt = height * rng.uniform(-0.10, 0.06)
-    middle = _middle(ink, row)
-    return [np.array([[middle - left, row - tilt], [middle + right, row + tilt]])]
-
-
-def _flag_and_foot(
-    ink: np.ndarray, top: int, bottom: int, rng: np.random.Generator, config: RedrawConfig
-) -> list[np.ndarray]:
-    if rng.random() >= config.writing.extra_stroke:
-        return []
-    height = bottom - top
-    tip = np.array([_middle(ink, top + 2), top + 2])
-    length = height * between(rng, *config.writing.flag_length)
-    angle = np.deg2rad(between(rng, *config.writing.flag_angle_deg))
-    strokes = [np.stack([tip, tip + length * np.array([-np.cos(angle), np.sin(angle)])])]
-    if rng.random() < config.writing.foot:
-        foot, row = _middle(ink, bottom - 2), bottom - 1.3
-        left, right = height * rng.uniform(*config.writing.foot_reach, 2)
-        rise = height * rng.uniform(-0.06, 0.06)
-        strokes.append(np.array([[foot - left, row], [foot + right, row + rise]]))
-    return strokes
-
-
-def _slash(
-    ink: np.ndarray, top: int, bottom: int, rng: np.random.Generator, config: RedrawConfig
-) -> list[np.ndarray]:
-    if rng.random() >= config.writing.slashed_zero:
-        return []
-    columns = np.flatnonzero(ink.any(0))
-    reach = rng.uniform(0.75, 1.1)
-    centre = np.array([(columns[0] + columns[-1]) / 2, (top + bottom) / 2])
-    half = np.array([(columns[-1] - columns[0]) / 2, -(bottom - top) / 2]) * reach
-    return [np.stack([centre - half, centre + half])]
 
 
 def glyph_from_mnist(
@@ -203,7 +145,10 @@ def glyph_from_mnist(
     ridge nearby, less the distance itself, is the distance from the line; outside it goes on with
     the distance from the edge.
     """
-    warped = warp_digit(digit, rng, config, GLYPH_SIZE)
+    slash = Slash.drawn(rng, config) if label == 0 else None
+    # A slash that overshoots leaves less of the height to the ring.
+    shrink = slash.ring if slash else 1.0
+    warped = warp_digit(digit, rng, config, GLYPH_SIZE, shrink=shrink)
     ink = cv2.threshold(warped, 0.45 * 255, 1, cv2.THRESH_BINARY)[1]
     to_paper = _soften(cv2.distanceTransform(ink, cv2.DIST_L2, 5))
     inside = cv2.compare(to_paper, 1.0, cv2.CMP_GT)
@@ -216,7 +161,7 @@ def glyph_from_mnist(
     # Exactly one of the two distances is 0 at every pixel, so inside and outside can be added up.
     distance = np.minimum(ridge - to_paper, half_width)
     distance = np.where(ink, distance, from_edge + np.float32(half_width - _HALF_STEP))
-    extra = _extra_strokes(ink, label, rng, config) if label in (0, 1, 7) else []
+    extra = slash.through(ink) if slash else extra_strokes(ink, label, rng, config)
     if extra:
         distance = np.minimum(distance, _distance_to(extra))
     return np.minimum(distance, _FAR), half_width
@@ -242,6 +187,23 @@ def _skeleton(name: str) -> tuple[np.ndarray, np.ndarray, list[slice]]:
     return np.array(points, np.float32), np.concatenate(parts), pieces
 
 
+def _on_square(
+    vertices: np.ndarray, pieces: Sequence[slice], rng: np.random.Generator, config: RedrawConfig
+) -> np.ndarray:
+    """Distance from polylines whose vertices lie around the origin, brought to the glyph's size."""
+    most = config.writing.perspective
+    lean = [between(rng, -most, most) * 0.7 for _ in range(2)]
+    vertices = vertices / (1 + vertices @ np.array(lean, np.float32))[:, None]
+    low, high = vertices.min(0), vertices.max(0)
+    scale = 0.967 * GLYPH_HEIGHT / max(float((high - low).max()), 1e-6)
+    vertices = (vertices - (low + high) / 2) * scale + GLYPH_SIZE / 2
+    distance = _distance_to([vertices[piece] for piece in pieces])
+    if config.writing.wobble_px > 0:
+        source = _coordinate_map(rng, config, GLYPH_SIZE, GLYPH_SIZE, 1.0)
+        distance = cv2.remap(distance, source, None, cv2.INTER_LINEAR, borderValue=_FAR)
+    return _soften(distance)
+
+
 def glyph_from_strokes(
     name: str, rng: np.random.Generator, config: RedrawConfig
 ) -> tuple[np.ndarray, float]:
@@ -257,14 +219,21 @@ def glyph_from_strokes(
     jitter = np.float32(config.writing.skeleton_jitter)
     moved = points + jitter * rng.standard_normal(points.shape, dtype=np.float32)
     vertices = to_vertices @ ((moved - np.float32(0.5)) * narrow) @ transform.T
-    most = config.writing.perspective
-    lean = [between(rng, -most, most) * 0.7 for _ in range(2)]
-    vertices = vertices / (1 + vertices @ np.array(lean, np.float32))[:, None]
-    low, high = vertices.min(0), vertices.max(0)
-    scale = 0.967 * GLYPH_HEIGHT / float((high - low).max())
-    vertices = (vertices - (low + high) / 2) * scale + GLYPH_SIZE / 2
-    distance = _distance_to([vertices[piece] for piece in pieces])
-    if config.writing.wobble_px > 0:
-        source = _coordinate_map(rng, config, GLYPH_SIZE, GLYPH_SIZE, 1.0)
-        distance = cv2.remap(distance, source, None, cv2.INTER_LINEAR, borderValue=_FAR)
-    return _soften(distance), 2.67
+    return _on_square(vertices, pieces, rng, config), STROKES_HALF_WIDTH
+
+
+def glyph_from_lines(
+    lines: Sequence[np.ndarray], rng: np.random.Generator, config: RedrawConfig
+) -> tuple[np.ndarray, float]:
+    """Distance from a pen's own path, drawn as it was written.
+
+    Args:
+        lines: polylines, each [N, 2] of x to the right and y down, in any unit.
+    """
+    ends = [int(end) for end in np.cumsum([len(line) for line in lines])]
+    pieces = [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    points = np.concatenate(lines).astype(np.float32)
+    low, high = points.min(0), points.max(0)
+    points = (points - (low + high) / 2) / max(float((high - low).max()), 1.0)
+    vertices = points @ _writing_transform(rng, config).T
+    return _on_square(vertices, pieces, rng, config), STROKES_HALF_WIDTH

@@ -15,19 +15,23 @@ on small pictures, and gives the same bytes every time. Every strength stands in
 seed and index, so its bytes depend neither on the order nor on the number of processes.
 """
 
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from . import camera, paper
+from .clean import clean_glyph
 from .config import RedrawConfig
 from .fields import between, log_between, lot, pick, rng_for
-from .glyph import glyph_from_mnist, glyph_from_strokes, warp_digit
+from .glyph import glyph_from_lines, glyph_from_mnist, glyph_from_strokes, warp_digit
 from .ink import Illegible, absorbed_by_ink, crop_to_ink, lay_ink
 from .skeletons import SKELETONS
-from .worlds import CLEAN
+from .ways import lines_of
+from .worlds import CLEAN, HARD_CASES, SIMULATED_CAMERA, WAYS
 
+Glyph = tuple[np.ndarray, float]  # distance from the stroke's centre line, half its width
 _AROUND_THE_INK = np.ones((7, 7), np.uint8)
 _PAPER_NEARBY = (9, 9)  # pixels over which the paper beside a stroke is averaged
 _BY_LABEL: dict[int, list[str]] = {
@@ -59,21 +63,69 @@ def redraw(
     Raises:
         Illegible: no legible picture came out of eight attempts.
     """
-    rng = rng_for(seed, index)
+
+    def glyph(rng: np.random.Generator) -> Glyph:
+        if digit is not None:
+            return glyph_from_mnist(digit, label, rng, config)
+        names = _BY_LABEL[label]
+        return glyph_from_strokes(style or names[int(rng.integers(len(names)))], rng, config)
+
+    picture = _legible(glyph, pool, rng_for(seed, index), config)
+    if picture is None:
+        raise Illegible(f"digit {label}, seed {seed}, index {index}: illegible in eight attempts")
+    return picture
+
+
+def redraw_lines(
+    lines: Sequence[np.ndarray], pool: np.ndarray, seed: int, index: int, config: RedrawConfig
+) -> np.ndarray | None:
+    """As `try_redraw`, of the path of a pen: polylines, each [N, 2] of x and y in any unit."""
+    return _legible(
+        lambda rng: glyph_from_lines(lines, rng, config), pool, rng_for(seed, index), config
+    )
+
+
+def simulate(
+    case: str, digit: np.ndarray, label: int, pool: np.ndarray, seed: int, index: int, size: int
+) -> np.ndarray | None:
+    """A picture of the simulated camera, or of one of its hard cases: the test world.
+
+    Args:
+        case: a key of `worlds.HARD_CASES`; any other name is the simulated camera itself. The case
+            "ways" draws from strokes, and `digit` is not looked at.
+        label: for "ways" one of `ways.LABELS`.
+        size: side of the picture in pixels.
+
+    Returns:
+        As `try_redraw`.
+    """
+    config = HARD_CASES.get(case, SIMULATED_CAMERA).changed(image_size=size)
+    if case != WAYS:
+        return try_redraw(digit, label, pool, seed, index, config)
+    return _legible(
+        lambda rng: glyph_from_lines(lines_of(label, rng), rng, config),
+        pool,
+        rng_for(seed, index),
+        config,
+    )
+
+
+def _legible(
+    glyph_of: Callable[[np.random.Generator], Glyph],
+    pool: np.ndarray,
+    rng: np.random.Generator,
+    config: RedrawConfig,
+) -> np.ndarray | None:
+    """The first legible picture of eight attempts; None if there is none."""
     for attempt in range(8):
         # Mostly the scene is to blame, so a glyph gets a second one before it is given up.
         if attempt % 2 == 0:
-            if digit is None:
-                names = _BY_LABEL[label]
-                name = style or names[int(rng.integers(len(names)))]
-                glyph = glyph_from_strokes(name, rng, config)
-            else:
-                glyph = glyph_from_mnist(digit, label, rng, config)
+            glyph = glyph_of(rng)
         try:
             return _attempt(*glyph, pool, rng, config)
         except Illegible:
             continue
-    raise Illegible(f"digit {label}, seed {seed}, index {index}: illegible in eight attempts")
+    return None
 
 
 def try_redraw(
@@ -104,8 +156,11 @@ def reference(name: str, size: int) -> np.ndarray:
     return redraw(None, label, np.zeros((1, 28, 28), np.uint8), 0, 0, config, name)
 
 
-def jitter(digit: np.ndarray, seed: int, index: int, config: RedrawConfig) -> np.ndarray:
-    """An MNIST digit with slightly changed writing and place, still white on black.
+def jitter(
+    digit: np.ndarray, label: int, seed: int, index: int, config: RedrawConfig
+) -> np.ndarray:
+    """An MNIST digit with slightly changed writing and place, still white on black; a 0, 1 or 7 may
+    get the strokes that MNIST's writers leave out.
 
     Args:
         digit: uint8 [28, 28].
@@ -114,10 +169,28 @@ def jitter(digit: np.ndarray, seed: int, index: int, config: RedrawConfig) -> np
         uint8 [28, 28].
     """
     rng = rng_for(seed, index)
-    ink = warp_digit(digit, rng, config, 28, strength=config.plain.strength).astype(np.float32)
+    if label in (0, 1, 7) and rng.random() < config.plain.extra_stroke:
+        every = config.changed(writing={"extra_stroke": 1.0, "slashed_zero": 1.0})
+        digit = clean_glyph(*glyph_from_mnist(digit, label, rng, every))
+        return _shifted(digit, rng, config)
+    ink = warp_digit(digit, rng, config, 28, strength=config.plain.strength)
+    return _shifted(ink, rng, config)
+
+
+def written(label: int, seed: int, index: int, config: RedrawConfig) -> np.ndarray:
+    """One of the label's skeletons, white on black as MNIST has its digits, uint8 [28, 28]."""
+    rng = rng_for(seed, index)
+    names = _BY_LABEL[label]
+    name = names[int(rng.integers(len(names)))]
+    distance, half_width = glyph_from_strokes(name, rng, config)
+    half_width *= log_between(rng, *config.plain.stroke)
+    return _shifted(clean_glyph(distance, half_width), rng, config)
+
+
+def _shifted(digit: np.ndarray, rng: np.random.Generator, config: RedrawConfig) -> np.ndarray:
     shift = rng.uniform(-config.plain.shift_px, config.plain.shift_px, 2)
-    ink = cv2.warpAffine(ink, np.array([[1, 0, shift[0]], [0, 1, shift[1]]]), (28, 28))
-    return cv2.convertScaleAbs(ink)
+    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
+    return cv2.convertScaleAbs(cv2.warpAffine(digit.astype(np.float32), move, (28, 28)))
 
 
 class Placed(NamedTuple):

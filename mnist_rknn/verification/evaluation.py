@@ -16,6 +16,8 @@ from ..recipe import Recipe
 from ..records import Accuracy, Evaluation, Groups, Manifest, Misread, StageName
 from . import metrics
 
+ENGINES: dict[StageName, str] = {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}
+
 
 class Pictures(NamedTuple):
     """Labelled pictures of any size."""
@@ -88,64 +90,82 @@ def evaluate(
 
     results = metrics.by_group(outputs, pictures.classes, np.array(pictures.groups))
     target = run / "evaluate" / folder.resolve().name
-    _draw(target, outputs, pictures, images, labels)
-    wrong = {
-        stage: [
-            Misread(
-                file=str(pictures.files[i].relative_to(folder)),
-                true=labels[pictures.classes[i]],
-                answer=labels[output[i].argmax()],
-            )
-            for i in np.flatnonzero(output.argmax(axis=1) != pictures.classes)
-        ]
-        for stage, output in outputs.items()
-    }
+    draw(target, outputs, pictures.classes, labels, images.__getitem__)
+    names = [str(file.relative_to(folder)) for file in pictures.files]
     per_class = {
         stage: dict(
             zip(labels, metrics.class_accuracy(output, pictures.classes, len(labels)), strict=True)
         )
         for stage, output in outputs.items()
     }
-    Evaluation(accuracy=results, class_accuracy=per_class, wrong=wrong).write(target)
+    Evaluation(
+        accuracy=results,
+        class_accuracy=per_class,
+        wrong=misread(outputs, pictures.classes, labels, names),
+    ).write(target)
     return results
+
+
+def misread(
+    outputs: dict[StageName, np.ndarray],
+    classes: np.ndarray,
+    labels: list[str],
+    names: list[str],
+) -> dict[StageName, list[Misread]]:
+    """The pictures that each stage answers wrongly, under their names."""
+    return {
+        stage: [
+            Misread(file=names[i], true=labels[classes[i]], answer=labels[output[i].argmax()])
+            for i in np.flatnonzero(output.argmax(axis=1) != classes)
+        ]
+        for stage, output in outputs.items()
+    }
 
 
 def text(results: Groups, details: str) -> str:
     """The result of `evaluate` for people, and where the details are."""
     lines = [f"{'group':<16} {'pictures':>8}   {'float ONNX':>26}   {'INT8 simulator':>26}"]
     for group, row in results["slim"].items():
-        shares = (_share(shown[group]) for shown in (results["slim"], results["rknn"]))
+        shares = (share(shown[group]) for shown in (results["slim"], results["rknn"]))
         lines.append(f"{group:<16} {row.images:>8}   " + "   ".join(f"{s:>26}" for s in shares))
     return "\n".join([*lines, "", f"in brackets: 95 % interval; details in {details}"])
 
 
-def _share(accuracy: Accuracy) -> str:
+def share(accuracy: Accuracy) -> str:
+    """An accuracy in percent, with its interval."""
     low, high = 100 * accuracy.low, 100 * accuracy.high
     return f"{100 * accuracy.top1:6.2f} % [{low:.2f}, {high:.2f}]"
 
 
-def _draw(
+def draw(
     target: Path,
     outputs: dict[StageName, np.ndarray],
-    pictures: Pictures,
-    images: np.ndarray,
+    classes: np.ndarray,
     labels: list[str],
+    pictures: Callable[[np.ndarray], np.ndarray],
+    prefix: str = "",
 ) -> None:
-    engines: dict[StageName, str] = {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}
+    """Write the confusion matrices and, of each stage, the first misread pictures.
+
+    Args:
+        outputs: logits [N, C] by stage.
+        pictures: gives uint8 [n, H, W, 3] for the indices it is asked for.
+        prefix: of the files' names.
+    """
     matrices = {
-        engines[stage]: metrics.confusion_matrix(output, pictures.classes, len(labels))
+        ENGINES[stage]: metrics.confusion_matrix(output, classes, len(labels))
         for stage, output in outputs.items()
     }
     plots.use_style()
-    with replacing(target / "confusion.png") as temporary:
+    with replacing(target / f"{prefix}confusion.png") as temporary:
         plots.confusion(matrices, labels).savefig(temporary)
     for stage, output in outputs.items():
         answers = output.argmax(axis=1)
-        wrong = np.flatnonzero(answers != pictures.classes)
+        wrong = np.flatnonzero(answers != classes)
         shown = wrong[:60]
-        captions = [f"{labels[pictures.classes[i]]} → {labels[answers[i]]}" for i in shown]
-        title = f"{engines[stage]}: {len(wrong)} of {len(answers)} misread"
+        captions = [f"{labels[classes[i]]} → {labels[answers[i]]}" for i in shown]
+        title = f"{ENGINES[stage]}: {len(wrong)} of {len(answers)} misread"
         if len(wrong) > len(shown):
             title += f", the first {len(shown)}"
-        with replacing(target / f"wrong_{stage}.png") as temporary:
-            plots.image_grid(images[shown], captions, title=title).savefig(temporary)
+        with replacing(target / f"{prefix}wrong_{stage}.png") as temporary:
+            plots.image_grid(pictures(shown), captions, title=title).savefig(temporary)

@@ -63,6 +63,14 @@ class Frames(_Part):
     rknn: dict[str, Ratio]
 
 
+class PenDigits(_Part):
+    """What `mnist-rknn evaluate --pen` found on digits drawn in one way."""
+
+    rknn: Share
+    slim: Share
+    worst_site: float  # share at the site that INT8 reads worst
+
+
 class Figures(_Part):
     """What was measured on the PC or in the simulator, and what the compiler estimates."""
 
@@ -71,6 +79,7 @@ class Figures(_Part):
     hard: dict[str, dict[str, Share]] = {}  # its hard cases, by stage and case
     photographs: dict[str, Photographs] = {}  # by name of the folder
     frames: dict[str, Frames] = {}  # by name of the folder
+    pen: dict[str, dict[str, PenDigits]] = {}  # by name of the set and by how it was drawn
     cosine: float | None = None  # mean cosine of the INT8 logits and the float ones
     validation: float | None = None  # top-1 after the training
     cycles: int | None = None  # this and the next two: the compiler's estimate
@@ -149,6 +158,7 @@ def take(runs: Path, known: Mapping[str, Entry]) -> tuple[dict[str, Entry], list
             entry = entry.model_copy(update={**same, "date": before.date})
             entry.figures.photographs = before.figures.photographs | entry.figures.photographs
             entry.figures.frames = before.figures.frames | entry.figures.frames
+            entry.figures.pen = before.figures.pen | entry.figures.pen
         entries[name] = entry
         lines.append(f"taken      {name}")
     return entries, lines
@@ -194,6 +204,7 @@ def _figures(folder: Path, manifest: dict[str, Any]) -> Figures:
         },
         photographs=_photographs(folder),
         frames=_frames(folder),
+        pen=_pen(folder),
         cosine=stages["rknn"]["cosine"]["mean"],
         validation=training.get("val_top1"),
         cycles=estimate["cycles"],
@@ -243,6 +254,20 @@ def _frames(folder: Path) -> dict[str, Frames]:
         }
         counted = {key: by_stage["rknn"][key] for key in ("frames", "digits")}
         found[path.parent.parent.name] = Frames(**counted, **ratios)
+    return found
+
+
+def _pen(folder: Path) -> dict[str, dict[str, PenDigits]]:
+    found: dict[str, dict[str, PenDigits]] = {}
+    for path in sorted(folder.glob("evaluate/*/pen/results.json")):
+        found[path.parent.parent.name] = {
+            drawing: PenDigits(
+                slim=_share(figures["sites"]["slim"]["all"]),
+                rknn=_share(figures["sites"]["rknn"]["all"]),
+                worst_site=min(row["top1"] for row in figures["sites"]["rknn"].values()),
+            )
+            for drawing, figures in read_json(path)["figures"].items()
+        }
     return found
 
 

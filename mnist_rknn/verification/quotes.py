@@ -22,6 +22,7 @@ from ..files import OUTPUT, PROJECT, relative, replacing, write_text
 from ..pipeline import outputs
 from ..pipeline.steps import Step
 from ..records import Doubt
+from ..redraw.worlds import HARD_CASES
 from . import figures
 from .figures import Entry, Share
 
@@ -232,8 +233,8 @@ def _said(wanted: str) -> str:
             value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
     if value is None:
         cure = "run its recipe"
-        if "photographs" in keys:
-            cure = f"run `make evaluate RECIPE={name}` on the photographs of that name"
+        if "photographs" in keys or "pen" in keys:
+            cure = f"run `mnist-rknn evaluate` with `--run {name}` on the set of that name"
         raise PipelineError(f"docs/figures.json has no {wanted}: {cure}, then `make figures`")
     return _formed(value, form)
 
@@ -303,7 +304,7 @@ def stage_table(name: str) -> str:
 
 def hard_table(*names: str) -> str:
     """INT8 on the hard cases of the simulated camera, in percent."""
-    cases = ["small", "shadow", "security", "thin", "all"]
+    cases = [*HARD_CASES, "all"]
     rows = []
     for name in names:
         found = _entry(name).figures.hard["rknn"]
@@ -347,13 +348,13 @@ def seed_table(*names: str) -> str:
                 str(entry.seed),
                 _percent(found.test["rknn"]),
                 _percent(found.camera["rknn"]),
-                *(_percent(hard.get(case)) for case in ("small", "shadow", "security", "thin")),
+                *(_percent(hard.get(case)) for case in HARD_CASES),
                 "" if photographs is None else f"{100 * photographs.rknn.top1:.2f}",
                 "" if photographs is None else _worst(photographs),
                 _source(entry),
             ]
         )
-    head = ["seed", "MNIST", "simulated camera", "small", "shadow", "security", "thin"]
+    head = ["seed", "MNIST", "simulated camera", *HARD_CASES]
     head += ["279 photographs", "worst class of them", "from"]
     return _table(head, rows, words=(0, len(head) - 1))
 

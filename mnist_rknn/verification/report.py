@@ -31,6 +31,7 @@ from ..records import (
     FramesEvaluation,
     LayerErrors,
     Manifest,
+    PenEvaluation,
     R,
     SecondOpinion,
     Shown,
@@ -112,6 +113,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "costs": _plain(OUTPUT / "costs" / "costs.json"),
             "albums": _albums(folder),
             "frames": _frames(folder),
+            "pens": _pens(folder),
             "manifest": _read(Manifest, folder),
             "recipe": recipe_file.as_text(recipe_file.dump(recipe)),
         }
@@ -291,6 +293,14 @@ def _at_most(image: np.ndarray, width: int) -> np.ndarray:
     """A picture that is no wider."""
     factor = min(1.0, width / image.shape[1])
     return cv2.resize(image, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+
+
+def _pens(folder: Path) -> list[dict[str, Any]]:
+    """Sets of pen trajectories that `mnist-rknn evaluate --pen` has measured."""
+    return [
+        {"name": path.parent.parent.name, "found": PenEvaluation.read(path)}
+        for path in sorted((folder / "evaluate").glob("*/pen/results.json"))
+    ]
 
 
 # --- figures --------------------------------------------------------------------------

@@ -86,7 +86,7 @@ def _answers(recipe: Recipe, run: Path, pictures: np.ndarray) -> np.ndarray:
 
 
 def _hard_cases(run: Path) -> Image.Image:
-    """The same eight digits in each of the hard cases."""
+    """Eight digits in each of the hard cases: the same ones, but for the ways of writing."""
     files = dataset.read_split(run / "dataset", "hard").files
     rows = []
     for case in HARD_CASES:

@@ -16,8 +16,9 @@ from ..files import OUTPUT, write_json
 from ..pipeline import runner, runs, steps
 from ..recipe import Recipe
 from ..records import Compilation
-from ..redraw.picture import try_redraw
-from ..redraw.worlds import HARD_CASES, SIMULATED_CAMERA
+from ..redraw.picture import simulate
+from ..redraw.ways import LABELS
+from ..redraw.worlds import HARD_CASES, WAYS
 
 COLUMNS = (
     "mnist", "camera", "simulated", *HARD_CASES,
@@ -93,15 +94,14 @@ def accuracies(recipe: Recipe, folder: Path, simulated: int) -> dict[str, float]
     train, classes = source.train_images, source.train_classes
     assert isinstance(train, np.ndarray)  # a recipe that redraws: MNIST, which is in memory
     digits = drawing.split(recipe, source)["val"][:simulated]
-    for name, world in {"simulated": SIMULATED_CAMERA, **HARD_CASES}.items():
-        config = world.changed(image_size=recipe.image.width)
+    for name in ("simulated", *HARD_CASES):
         drawn = [
-            (try_redraw(train[digit], int(classes[digit]), train, SEED, number, config), digit)
-            for number, digit in enumerate(digits)
+            (simulate(name, train[digit], label, train, SEED, number, recipe.image.width), label)
+            for number, (digit, label) in enumerate(_asked(name, digits, classes))
         ]
-        legible = [(picture, digit) for picture, digit in drawn if picture is not None]
+        legible = [(picture, label) for picture, label in drawn if picture is not None]
         images = np.stack([picture for picture, _ in legible])
-        pictures[name] = (images, classes[[digit for _, digit in legible]])
+        pictures[name] = (images, np.array([label for _, label in legible]))
     model = folder / f"{recipe.name}.slim.onnx"
     found = {}
     for name, (images, classes) in pictures.items():
@@ -109,3 +109,10 @@ def accuracies(recipe: Recipe, folder: Path, simulated: int) -> dict[str, float]
         answers = inference.run_onnx(model, fed, recipe.image).argmax(axis=1)
         found[name] = round(100 * float((answers == classes).mean()), 2)
     return found
+
+
+def _asked(case: str, digits: np.ndarray, classes: np.ndarray) -> list[tuple[int, int]]:
+    """Index and label of what is drawn for a case; the labels of the ways take turns."""
+    if case == WAYS:
+        return [(int(d), LABELS[i % len(LABELS)]) for i, d in enumerate(digits)]
+    return [(int(digit), int(classes[digit])) for digit in digits]

@@ -100,7 +100,8 @@ def test_missing_table_names_the_step(tmp_path):
 @pytest.fixture(scope="module")
 def written(source, tmp_path_factory):
     """A small redrawn data set: its recipe, the plan of its pictures, and its folder."""
-    counts = "plain: 30, untouched: 10, camera: 20, drawn: 10, validation: 8, test: 8, hard: 2"
+    counts = "plain: 30, untouched: 10, camera: 20, drawn: 10, written: 10"
+    counts += ", validation: 8, test: 8, hard: 2"
     chosen = recipe_file.load(
         "smoke", ["dataset.samples={train: 100, validation: 8, test: 8}",
                   f"dataset.redraw={{{counts}}}"]
@@ -124,10 +125,11 @@ def test_table_knows_what_every_picture_is_and_where_it_comes_from(written):
             picture = planned[file]
             assert (name, kind, label) == (picture.split, picture.kind, picture.label)
             half = "test" if name in ("test", "camera", "hard") else "train"
-            assert origin == ("" if kind == "drawn" else f"{half} image {picture.index}")
+            strokes = kind in ("drawn", "written", "ways")
+            assert origin == ("" if strokes else f"{half} image {picture.index}")
             assert digest == hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()
     # A name does not say that a plain picture was changed; the table does.
-    assert {"plain", "jittered", "camera", "drawn"} == set(table["train"].kinds)
+    assert {"plain", "jittered", "camera", "drawn", "written"} == set(table["train"].kinds)
 
 
 def test_origins_tell_that_no_picture_of_a_split_is_made_from_one_of_another(written):
@@ -135,7 +137,8 @@ def test_origins_tell_that_no_picture_of_a_split_is_made_from_one_of_another(wri
     train, val = ({*table[name].origins} - {""} for name in ("train", "val"))
     assert train and val and not train & val
     tested = {origin for name in ("test", "camera", "hard") for origin in table[name].origins}
-    assert all(origin.startswith("test image ") for origin in tested)
+    tested -= {""}  # the ways of writing are made from no picture
+    assert tested and all(origin.startswith("test image ") for origin in tested)
 
 
 def test_lists_of_paddlex_follow_from_the_table(written):

@@ -64,6 +64,7 @@ def test_written_data_set_is_the_same_with_one_process_and_with_several(
             "untouched": 10,
             "camera": 600,
             "drawn": 30,
+            "written": 20,
             "validation": 10,
             "test": 20,
             "hard": 5,
