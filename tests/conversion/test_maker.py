@@ -74,15 +74,21 @@ def test_blue_first_means_and_other_sizes_are_warned_of(place):
 REFUSED = {
     "output": ({"load_onnx": {"outputs": ["Add.53"]}}, "no tensor 'Add.53'; the logits are likely"),
     "input": ({"load_onnx": {"inputs": ["image"]}}, "no input 'image'; its input is 'x'"),
-    "two outputs": ({"load_onnx": {"outputs": ["a", "b"]}}, "load_onnx.outputs"),
-    "size": ({"load_onnx": {"input_size_list": [[1, 3, 28, 28]]}}, "a multiple of 16"),
+    "two outputs": ({"load_onnx": {"outputs": ["a", "b"]}}, "load_onnx.outputs names 2 tensors"),
+    "size": (
+        {"load_onnx": {"input_size_list": [[1, 3, 48]]}},
+        "['?', 3, 48, 48], [1, 3, 48] is written there: write [[1, 3, 48, 48]]",
+    ),
     "kind of values": ({"config": {"std": [0.5] * 3}}, "values from 0 to 1 need type fp32"),
     "twice 255": ({"config": {"type": "fp32"}}, "fp32 is for values from 0 to 1"),
-    "std 0": ({"config": {"std": [0, 1, 1]}}, "in pixels"),
+    "std 0": ({"config": {"std": [0, 1, 1]}}, "in pixels: it must be above 0"),
     "type": ({"config": {"type": "int4"}}, "config.type"),
-    "data type": ({"config": {"quantized_dtype": "w16a16i"}}, "use w8a8"),
+    "data type": ({"config": {"quantized_dtype": "w16a16i"}}, "write w8a8"),
     "float": ({"build": {"do_quantization": False}}, "no float mode"),
-    "no list": ({"build": {"dataset": "./none.txt"}}, "none.txt is missing: write one picture"),
+    "no list": (
+        {"build": {"dataset": "./none.txt"}},
+        "none.txt is missing: write a list, one picture",
+    ),
     "unknown key": ({"config": {"means": [1, 2, 3]}}, "config.means"),
 }
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from support.runs import run_command
 
 from mnist_rknn import cli, recipe, recipe_file
-from mnist_rknn.conversion import rknn_file
+from mnist_rknn.conversion import rknn_file, rknn_text
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import comparison
 
@@ -74,7 +74,10 @@ def survives(path, read) -> None:
 
 def inspect(path) -> None:
     file = rknn_file.read(path)
-    json.dumps(rknn_file.to_json(file, rknn_file.problems(file)))
+    problems = [problem.for_owner() for problem in rknn_file.problems(file)]
+    remarks = rknn_file.remarks(file)
+    json.dumps(rknn_text.to_json(file, problems, remarks))
+    rknn_text.text(file, problems, remarks, path.name)
 
 
 @QUICK
