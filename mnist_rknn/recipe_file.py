@@ -67,8 +67,10 @@ def parse_yaml(path: Path, every_value_as_text: bool = False) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         where = f" at line {place.line + 1}" if place else ""
-        if isinstance(error, _Twice):
-            raise PipelineError(f"recipe {path.name}: {error.problem}{where}: keep one") from None
+        if isinstance(error, _NotTaken):
+            raise PipelineError(
+                f"recipe {path.name}: {error.problem}{where}: {error.note}"
+            ) from None
         if place and "\t" in content.split("\n")[place.line][: place.column + 1]:
             raise PipelineError(
                 f"recipe {path.name} has a tab{where}, and YAML is indented with blanks: write "
@@ -77,8 +79,8 @@ def parse_yaml(path: Path, every_value_as_text: bool = False) -> Any:
         raise PipelineError(f"recipe {path.name} is not valid YAML{where}") from None
 
 
-class _Twice(yaml.MarkedYAMLError):
-    """A key that stands twice, of which YAML would take the last."""
+class _NotTaken(yaml.MarkedYAMLError):
+    """What YAML would take, and we do not; the note is the cure."""
 
 
 def _parse(content: str, loader: type = yaml.SafeLoader) -> Any:
@@ -91,7 +93,11 @@ def _parse(content: str, loader: type = yaml.SafeLoader) -> Any:
     """
     for token in yaml.scan(content):
         if isinstance(token, yaml.AliasToken):
-            raise yaml.MarkedYAMLError(problem="a reference", problem_mark=token.start_mark)
+            raise _NotTaken(
+                problem=f"the reference *{token.value}",
+                problem_mark=token.start_mark,
+                note="write the value itself",
+            )
     _require_single_keys(yaml.compose(content, Loader=yaml.SafeLoader))
     return yaml.load(content, Loader=loader)
 
@@ -107,9 +113,10 @@ def _require_single_keys(node: yaml.Node | None, above: str = "") -> None:
         name = f"{above}{key.value}"
         line = key.start_mark.line + 1
         if name in lines:
-            raise _Twice(
+            raise _NotTaken(
                 problem=f"{name} stands twice, at line {lines[name]} and",
                 problem_mark=key.start_mark,
+                note="keep one",
             )
         lines[name] = line
         _require_single_keys(value, f"{name}.")

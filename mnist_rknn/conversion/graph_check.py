@@ -120,11 +120,12 @@ def require_sense(running: onnxruntime.InferenceSession, found: np.ndarray) -> N
 
 
 def output_warnings(model: onnx.ModelProto) -> list[str]:
-    """A warning where the last operators make some logits alike."""
+    """A warning where the last operators leave the logits in another order."""
     end = onnx_graph.End(model, model.graph.output[0].name)
     return [
         f"warning: the graph ends in {node.op_type} ({node.name or node.output[0]}), which makes "
-        f"some logits alike: name what goes into it, {node.input[0]!r}, as load_onnx.outputs"
+        "some logits alike, or the last the first: if the network was trained without it, write "
+        f"what goes into it into load_onnx.outputs, {node.input[0]!r}"
         for node in end.cut[-1:]
     ]
 

@@ -36,16 +36,16 @@ def export(
     model_load_path: Path,
     model_save_path: Path,
     target_platform: str,
+    say: Say = print,
     to_rgb: bool = False,
     pad_to: int | None = None,
-    say: Say = print,
 ) -> Compilation:
     """Convert an ONNX model as the maker's `utils/export.py` does, and refuse what cannot work.
 
     Args:
+        say: called with a line for every warning and for the result.
         to_rgb: make a graph for gray pictures, or with channels last, take the module's.
         pad_to: height and width of the module's picture, of which the graph reads the middle.
-        say: called with a line for every warning and for the result.
 
     Raises:
         PipelineError: a wrong recipe, graph or list, or a model the RV1106 would refuse. The

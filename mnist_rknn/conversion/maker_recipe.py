@@ -14,7 +14,7 @@ from typing import Any
 import onnx
 import yaml
 
-from .. import recipe_file
+from .. import file_kinds, recipe_file
 from ..errors import PipelineError
 from ..files import relative, write_text
 from ..recipe import Recipe
@@ -67,6 +67,8 @@ def load(path: Path) -> MakerRecipe:
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "missing"
         raise PipelineError(f"{name} is {kind}: give one of the maker's recipe files, LZ-*.yaml")
+    if (found_kind := file_kinds.of(path)).key not in (*file_kinds.TEXTS, "zeros"):
+        raise PipelineError(f"{name} is {found_kind.what}: give one of the maker's LZ-*.yaml")
     content = recipe_file.parse_yaml(path, every_value_as_text=False)
     _require_the_makers(content, name)
     written = recipe_file.parse_yaml(path, every_value_as_text=True)
@@ -86,21 +88,21 @@ def _require_the_makers(content: Any, name: str) -> None:
         raise PipelineError(f"{name} is empty: start from one of the maker's LZ-*.yaml")
     if not isinstance(content, dict):
         raise PipelineError(
-            f"{name} holds a {type(content).__name__}, and a recipe file has the sections "
+            f"{name} holds a {'list' if isinstance(content, list) else 'text'}, and a recipe file has the sections "
             f"{', '.join(_KEYS)}"
         )
     keys = set(map(str, content))
     if not keys & set(_KEYS):
-        if keys & (set(Recipe.model_fields) - {"name"}):
+        whose = next((whose for known, whose in STRANGERS if keys & known), "")
+        if not whose and keys & (set(Recipe.model_fields) - {"name"}):
             raise PipelineError(
                 f"{name} is a recipe of this project, not one of the maker's: use it with "
                 f"`make rknn RECIPE={name}`"
             )
-        whose = next((whose for known, whose in STRANGERS if keys & known), "")
         found = f"is {whose}" if whose else f"has the keys {', '.join(sorted(keys)[:5])}"
         raise PipelineError(
-            f"{name} {found}, and none of the maker's sections {', '.join(_KEYS)}: give one of the "
-            "maker's LZ-*.yaml"
+            f"{name} {found}, and has none of the maker's sections {', '.join(_KEYS)}: give one of "
+            "the maker's LZ-*.yaml"
         )
     for key in sorted(keys - set(_KEYS)):
         raise PipelineError(f"{name}: unknown key {key}: the sections are {', '.join(_KEYS)}")
@@ -282,12 +284,8 @@ def _check_normalisation(name: str, kind: str, mean: list[float], std: list[floa
             f"{said}, so mean and std become {mean} and {std} in pixels, beyond 255: fp32 is for "
             "values from 0 to 1, int8 for pixel values"
         )
-    if (
-        kind == "int8"
-        and max(std) <= 1
-        and max(map(abs, mean)) <= 1
-        and (any(mean) or set(std) != {1.0})
-    ):
+    fractions = max(std) < 1 or (max(std) == 1 and 0 < max(map(abs, mean)) <= 1)
+    if kind == "int8" and fractions:
         raise PipelineError(
             f"{said} and mean and std are {mean} and {std}: values from 0 to 1 need type fp32; the "
             "toolkit would take them without a word"

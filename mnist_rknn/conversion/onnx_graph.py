@@ -12,6 +12,7 @@ from onnx import external_data_helper, numpy_helper
 from .. import file_kinds
 from ..errors import Cure, Finding
 from ..files import relative
+from . import damage
 
 NEWEST_IR = 10  # that onnx 1.17 checks; rknn-toolkit2 2.3.2 built 11 and 12 alike
 
@@ -22,10 +23,10 @@ _OPERATORS = {
         "Transpose Unsqueeze"
     ),
     # By a constant: the order of the classes stays.
-    "scaling": "Add Div Mul Neg Sub",
-    # Some values become alike.
+    "scaling": "Add Div Mul Sub",
+    # Some values become alike, or the last becomes the first.
     "cutting": (
-        "Abs Celu Clip Elu Gelu HardSwish LeakyRelu Mish PRelu Relu Selu Swish ThresholdedRelu"
+        "Abs Celu Clip Elu Gelu HardSwish LeakyRelu Mish Neg PRelu Relu Selu Swish ThresholdedRelu"
     ),
     # What a network may end in, or had before the above.
     "layer": (
@@ -80,10 +81,13 @@ def load(path: Path) -> onnx.ModelProto:
 def _no_graph(path: Path) -> Finding:
     """Why a file that was read as ONNX gave no layer."""
     name, kind = relative(path), file_kinds.of(path)
+    if changed := damage.of(path.read_bytes()[: 16 << 20]):
+        return Finding(f"{name} {changed}", _AGAIN)
     if kind.key == "onnx":
         return Finding(f"{name} is cut short, damaged or has no layers", _AGAIN)
     if kind.key:
         cure = _OTHER_KINDS.get(kind.key, kind.cure)
+        cure = "name the .onnx file" if cure == file_kinds.NOT_HERE else cure
         return Finding(f"{name} is {kind.what}, not an ONNX model", Cure(_EXPORT.step, cure))
     return Finding(f"{name} is damaged or not ONNX", _AGAIN)
 
@@ -203,13 +207,14 @@ class End:
     """The end of a graph, walked back from one of its tensors to the last layer.
 
     Attributes:
-        cut: operators behind the last layer that make some values alike, such as Relu.
+        cut: operators behind the last layer after which the order of the values is another, such
+            as Relu, which makes some alike, or Neg.
         squashed: the first operator found whose answers are no logits, such as Softmax.
         logits: name of the tensor that likely holds the logits.
     """
 
     def __init__(self, model: onnx.ModelProto, tensor: str):
-        made_by, fixed = producers(model), constants(model)
+        made_by, fixed, numbers = producers(model), constants(model), values(model)
         self.cut: list[onnx.NodeProto] = []
         self.squashed: onnx.NodeProto | None = None
         self.logits = _behind_identity(tensor, made_by)
@@ -226,9 +231,21 @@ class End:
             if not passes:
                 self.squashed = self.squashed or node
                 self.logits = _behind_identity(changing[0], made_by)
-            elif node.op_type in _CUTTING:
+            elif node.op_type in _CUTTING or _turns(node, changing[0], numbers):
                 self.cut.append(node)
+                if self.squashed is not None:
+                    self.logits = _behind_identity(changing[0], made_by)
             tensor = changing[0]
+
+
+def _turns(node: onnx.NodeProto, changing: str, numbers: dict[str, np.ndarray]) -> bool:
+    """Whether scaling by a constant makes the largest value the smallest."""
+    if node.op_type in ("Sub", "Div") and node.input[0] != changing:
+        return True
+    if node.op_type not in ("Mul", "Div"):
+        return False
+    factors = [numbers[name] for name in node.input if name in numbers]
+    return any((factor < 0).any() for factor in factors)
 
 
 def _behind_identity(tensor: str, made_by: dict[str, onnx.NodeProto]) -> str:

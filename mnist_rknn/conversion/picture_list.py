@@ -27,6 +27,7 @@ _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 _AS_THEY_ARE = ("bmp", "jpg", "png")  # kinds that the toolkit reads
 _JPEG_DECODERS = 8  # levels by which two of them may differ
+_LONGEST_SHOWN = 80  # letters of a line in a message
 _HEADS = ("file", "filename", "file_name", "image", "images", "img", "name", "path")
 
 
@@ -101,7 +102,7 @@ class _Reader:
         if found is None:
             raise PipelineError(self._reason(line))
         if (reason := _no_picture(found)) is not None:
-            raise PipelineError(f"{text.shown(line)} {reason}")
+            raise PipelineError(f"{_shown(line)} {reason}")
         self.entries.append(Entry(number, found))
 
     def remarks(self) -> list[str]:
@@ -130,23 +131,32 @@ class _Reader:
 
     def _first_column(self, number: int, line: str) -> Path | None:
         """The file before a label, where a line has several columns."""
-        for cut in re.finditer(r"[ \t,;|]+", line):
+        columns = [column for column in re.split(r"[\s,;|]+", line) if column]
+        named = [column for column in columns if self._is_file(column)]
+        pictures_named = [c for c in columns if Path(c).suffix.lower() in pictures.SUFFIXES]
+        if len(columns) > 1 and max(len(named), len(pictures_named)) > 1:
+            raise PipelineError(
+                f"{_shown(line)} names {max(len(named), len(pictures_named))} files, and this model "
+                "has one input: write one picture a line"
+            )
+        for cut in re.finditer(r"[\s,;|]+", line):
             file = self._find(line[: cut.start()])
-            if file is None or not file.is_file():
-                continue
-            rest = line[cut.end() :].strip()
-            if self._find(rest.split()[0] if rest else ".") is not None and rest:
-                raise PipelineError(
-                    f"{text.shown(line)} names two files, and this model has one input: leave the "
-                    "picture only"
-                )
-            self.labelled.append(number)
-            return file
+            if file is not None and file.is_file():
+                self.labelled.append(number)
+                return file
+        if named:
+            raise PipelineError(
+                f"{_shown(line)} has something before the name: leave {named[0]} only"
+            )
         return None
+
+    def _is_file(self, name: str) -> bool:
+        found = self._find(name)
+        return found is not None and found.is_file()
 
     def _reason(self, line: str) -> str:
         """Why a line names nothing."""
-        shown = text.shown(line)
+        shown = _shown(line)
         if re.match(r"[a-z][a-z+.-]+://", line, re.IGNORECASE) and not line.startswith("file:"):
             return f"{shown} is an address, no file: download the pictures and list these"
         if all(_NUMBER.fullmatch(part) for part in re.split(r"[\s,;]+", line) if part):
@@ -156,13 +166,13 @@ class _Reader:
                 f"{shown} is a path of Windows, and not of this machine: copy the pictures here "
                 "and write where they are"
             )
-        if any(sign in line for sign in "*?["):
+        if any(sign in line for sign in "*?"):
             return f"{shown} is a pattern: write every picture's own name, one a line"
         written = Path(text.slashed(line))
         for folder in (self.folder, Path.cwd()):
             twin = _twin(folder / written)
             if twin is not None:
-                return f"{shown} is missing; {twin.name} is there: upper and lower case count"
+                return f"{shown} is missing; {relative(twin)} is there: upper and lower case count"
         return f"{shown} is missing, seen from {relative(self.folder)} and from here"
 
 
@@ -181,12 +191,23 @@ def _exists(path: Path) -> bool:
         return False
 
 
+def _shown(line: str) -> str:
+    return text.shown(line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}...")
+
+
 def _twin(path: Path) -> Path | None:
-    """A file whose name differs in case only."""
+    """A file whose name, or whose folder's, differs in case only."""
+    if _exists(path):
+        return path
+    if path == path.parent:
+        return None
+    folder = _twin(path.parent)
+    if folder is None or not folder.is_dir():
+        return None
     wanted = text.folded(path.name)
-    folder = path.parent
-    beside = sorted(folder.iterdir()) if _exists(folder) and folder.is_dir() else []
-    return next((file for file in beside if text.folded(file.name) == wanted), None)
+    return next(
+        (file for file in sorted(folder.iterdir()) if text.folded(file.name) == wanted), None
+    )
 
 
 def _no_picture(file: Path) -> str | None:
@@ -248,7 +269,7 @@ def warnings(images: Images, height: int, width: int, of_colour: bool) -> list[s
                 sum(image.shape[:2] != (height, width) for image in images.pixels),
                 f"are not {width}x{height}; the toolkit squeezes them",
             ),
-            (sum(image.std() < MIN_CONTRAST for image in images.pixels), "are one flat tone"),
+            (sum(_is_flat(image) for image in images.pixels), "are one flat tone"),
             (
                 sum(image.ndim == 2 for image in images.pixels) if of_colour else 0,
                 "are gray; the toolkit repeats the gray in all three channels, and a network of "
@@ -268,6 +289,10 @@ def warnings(images: Images, height: int, width: int, of_colour: bool) -> list[s
             "more find the ranges"
         )
     return [f"warning: {line}" for line in found]
+
+
+def _is_flat(image: np.ndarray) -> bool:
+    return bool(image.reshape(image.shape[0] * image.shape[1], -1).std(axis=0).max() < MIN_CONTRAST)
 
 
 def as_fed(images: Images, inner: tuple[int, int], size: tuple[int, int]) -> np.ndarray:

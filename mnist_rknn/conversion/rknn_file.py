@@ -22,7 +22,7 @@ from pathlib import Path
 from .. import file_kinds
 from ..errors import Cure, Finding
 from ..files import relative
-from . import rknn_description
+from . import damage, rknn_description
 from .rknn_description import Description, Origin, Tensor
 from .rknn_toolkit import PLATFORM
 
@@ -31,7 +31,7 @@ MINI, FULL = 0x1004, 6
 HEADER, OLD_HEADER = 0x40, 0x18
 MODULE_MB = 256  # all the memory the module has: no larger file is read
 _AGAIN = Cure("run 05_convert again", "copy it again, in binary mode, or convert it again")
-_CONVERT = Cure("run 05_convert", "convert it with `mnist-rknn export`")
+_CONVERT = Cure("run 05_convert", "convert its ONNX model with `mnist-rknn export`")
 _OTHER_KINDS = {
     "onnx": "convert it with `mnist-rknn export`",
     "gz": "unpack it with gunzip",
@@ -95,8 +95,10 @@ def read(path: Path) -> RknnFile:
     if len(content) < HEADER:
         raise Finding(f"{name} is cut short within its header", _AGAIN)
     version, length = struct.unpack_from("<QQ", content, 8)
+    if changed := damage.of(content):
+        raise Finding(f"{name} {changed}", _AGAIN)
     if content[4:8] != MAGIC[4:] or not _is_version(version):
-        raise Finding(f"{name} has the unknown version {version:#x}{_changed(content)}", _AGAIN)
+        raise Finding(f"{name} has the unknown version {version:#x}", _AGAIN)
     if version in (MINI, FULL):
         return _read(name, content, version, HEADER + length)
     return _read_origin(name, content, version, length)
@@ -112,39 +114,21 @@ def _no_rknn(path: Path) -> Finding:
     if not kind.key:
         return Finding(f"{name} does not begin with RKNN, so it is no .rknn file", _AGAIN)
     cure = _OTHER_KINDS.get(kind.key, kind.cure)
-    if cure == file_kinds.NOT_HERE:
-        cure = "name the .rknn file"
+    cure = "name the .rknn file" if cure == file_kinds.NOT_HERE else cure
     return Finding(f"{name} is {kind.what}, no .rknn file", Cure(_AGAIN.step, cure))
 
 
-def _changed(content: bytes) -> str:
-    """How a file may have been changed on its way; "" if nothing tells."""
-    feeds, returns = content.count(b"\n"), content.count(b"\r")
-    pairs = content.count(b"\r\n")
-    if content.count(b"\xef\xbf\xbd") > len(content) / 1000:
-        return ", and was saved as text, which replaced what is no letter"
-    # By chance one byte of 256 is either, and hardly ever one after the other.
-    enough = len(content) / 1000
-    if (feeds > enough and pairs == feeds) or (returns > enough and pairs == returns):
-        return ", and its line ends were changed on the way, as Git or FTP do to texts"
-    if len(content) > 8000 and not (feeds and returns):
-        return ", and its line ends were changed on the way, as Git or FTP do to texts"
-    return ""
-
-
 def _read(name: str, content: bytes, version: int, trailer: int) -> RknnFile:
-    changed = _changed(content)
     if len(content) < trailer + 8:
         raise Finding(
             f"{name} is cut short: {len(content)} bytes, its header announces "
-            f"at least {trailer + 8}{changed}",
+            f"at least {trailer + 8}",
             _AGAIN,
         )
     (length,) = struct.unpack_from("<Q", content, trailer)
     if len(content) != trailer + 8 + length:
         raise Finding(
-            f"{name} has {len(content)} bytes, its header announces {trailer + 8 + length}"
-            f"{changed}",
+            f"{name} has {len(content)} bytes, its header announces {trailer + 8 + length}",
             _AGAIN,
         )
     if length > rknn_description.LARGEST_TEXT:
@@ -163,7 +147,7 @@ def _read(name: str, content: bytes, version: int, trailer: int) -> RknnFile:
         )
     except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError):
         # ValueError: no JSON, no UTF-8, a wrong type; the last three: ast, on a hostile text
-        raise Finding(f"{name} has a description that cannot be read{changed}", _AGAIN) from None
+        raise Finding(f"{name} has a description that cannot be read", _AGAIN) from None
 
 
 def _read_origin(name: str, content: bytes, version: int, payload: int) -> RknnFile:
@@ -182,8 +166,7 @@ def _read_origin(name: str, content: bytes, version: int, payload: int) -> RknnF
         chips = [chips] if isinstance(chips, str) else chips
         return RknnFile(version, chips, origin.version, [], [], None, len(content))
     raise Finding(
-        f"{name} is of version {version:#x}, an older form, and does not say for which chip"
-        f"{_changed(content)}",
+        f"{name} is of version {version:#x}, an older form, and does not say for which chip",
         _AGAIN,
     )
 
@@ -201,9 +184,9 @@ def problems(file: RknnFile) -> list[Finding]:
     if not file.is_known:
         found.append(
             (
-                f"it is a file of version {file.version:#x}, the RV1106 runs {MINI:#x}: it was "
-                f"made by another toolkit ({file.toolkit or 'which, it does not say'}), and "
-                "nothing more is read of it",
+                f"it is a file of version {file.version:#x}, made by toolkit "
+                f"{file.toolkit or '(which it does not say)'}; the RV1106 runs {MINI:#x}, and "
+                "nothing more is read of others",
                 _CONVERT,
             )
         )

@@ -122,6 +122,7 @@ STEPS = (
         "export to ONNX and slim",
         settings=("image", "export"),
         modules=(
+            "conversion/damage.py",
             "conversion/inference.py",
             "conversion/onnx_graph.py",
             "data/dataset.py",
@@ -142,6 +143,7 @@ STEPS = (
         settings=("seed", "image", "calibration"),
         modules=(
             "conversion/calibration.py",
+            "conversion/damage.py",
             "conversion/onnx_graph.py",
             "conversion/preflight.py",
             "data/dataset.py",
@@ -160,6 +162,7 @@ STEPS = (
         settings=("image", "rknn"),
         modules=(
             "conversion/calibration.py",
+            "conversion/damage.py",
             "conversion/gates.py",
             "conversion/inference.py",
             "conversion/maker_recipe.py",
@@ -200,6 +203,7 @@ STEPS = (
         settings=("image", "rknn", "verify", "budget"),
         modules=(
             "conversion/calibration.py",
+            "conversion/damage.py",
             "conversion/inference.py",
             "conversion/onnx_graph.py",
             "conversion/preflight.py",
@@ -278,6 +282,7 @@ STEPS = (
         "import pictures of your own, and train on them",
         settings=("seed",),
         modules=(
+            "conversion/damage.py",
             "conversion/rknn_description.py",
             "conversion/rknn_file.py",
             "conversion/rknn_toolkit.py",

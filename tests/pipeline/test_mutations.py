@@ -264,7 +264,7 @@ def test_onnx_file_cut_short(tiny_run, tmp_path, share, expected):
 def test_planted_operator_that_the_toolkit_builds(tiny_run, tmp_path):
     """The toolkit says yes; the layer table does not."""
     path, log = tmp_path / "smoke.slim.onnx", tmp_path / "build.log"
-    path.write_bytes(classifier(("Relu", "Erf")).SerializeToString())
+    path.write_bytes(classifier(inside="Erf").SerializeToString())
     check_graph(path)
     with rknn_toolkit.captured(log):
         arguments = rknn_toolkit.config_arguments(RUN)

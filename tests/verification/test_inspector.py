@@ -206,7 +206,8 @@ def test_recipe_loader_survives_any_value_anywhere(tmp_path, section, key, value
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: &a [x]\nb: &b [*a, *a]\n", "not valid YAML"),
+        ("a: &a [x]\nb: &b [*a, *a]\n", r"the reference \*a at line 2: write the value itself"),
+        ("seed: 1\nseed: 2\n", "seed stands twice, at line 1 and at line 2: keep one"),
         ("description: 2001-99-99\n", "not valid YAML"),
         ("description: " + "[" * 3000, "not valid YAML"),
         ("description: x\n" + "#" * 200_000, "more than 100,000 bytes"),
