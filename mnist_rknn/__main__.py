@@ -6,6 +6,7 @@ import sys
 
 def main() -> int:
     """Run the process's own command line; returns its status."""
+    _require_whole_python()
     try:
         from .cli import main as command
     except (ImportError, AttributeError, SyntaxError, TypeError):
@@ -19,6 +20,18 @@ def main() -> int:
         print(f"error: {check.detail}: {check.cure}", file=sys.stderr)
         return 1
     return command()
+
+
+def _require_whole_python() -> None:
+    """Start anew without PYTHONOPTIMIZE, which takes away what libraries ask, and every help.
+
+    No gate of ours is an assertion; but PaddleX and others check by them, and read docstrings.
+    """
+    if not sys.flags.optimize:
+        return
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONOPTIMIZE"}
+    command = [word for word in sys.orig_argv if word not in ("-O", "-OO")]
+    os.execve(sys.executable, [sys.executable, *command[1:]], kept)
 
 
 if __name__ == "__main__":

@@ -22,8 +22,9 @@ PROJECT = Path(__file__).resolve().parents[1]
 LOCKED_TOOLKIT = "2.3.2"
 # Settings of pip that say how packages are reached; all others are left out.
 KEPT = {
-    "cache-dir", "cert", "client-cert", "extra-index-url", "find-links", "index-url",
-    "keyring-provider", "no-cache-dir", "no-index", "proxy", "retries", "timeout", "trusted-host",
+    "cache-dir", "cert", "client-cert", "default-timeout", "extra-index-url", "find-links",
+    "index-url", "keyring-provider", "no-cache-dir", "no-index", "proxy", "retries", "timeout",
+    "trusted-host",
 }  # fmt: skip
 # What pip says, and what it means; looked for in this order.
 MEANINGS = (
@@ -144,7 +145,7 @@ def has_pip(environment: Path) -> bool:
 def pip(environment: Path, *arguments: str) -> None:
     """Run `pip install` with nothing of the user's but how an index is reached."""
     python = str(environment / "bin" / "python")
-    settings = indexes(python)
+    settings = indexes(python, say="-r" in arguments)
     result = subprocess.run(
         [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", *arguments],
         env={**clean(), "PIP_CONFIG_FILE": os.devnull, **settings},
@@ -161,7 +162,7 @@ def clean() -> "dict[str, str]":
     return {**kept, "PYTHONNOUSERSITE": "1"}
 
 
-def indexes(python: str) -> "dict[str, str]":
+def indexes(python: str, say: bool) -> "dict[str, str]":
     """How pip reaches an index, as environment variables; other settings are named."""
     result = subprocess.run(
         [python, "-m", "pip", "config", "list"],
@@ -179,7 +180,7 @@ def indexes(python: str) -> "dict[str, str]":
             found["PIP_" + name.upper().replace("-", "_")] = str(ast.literal_eval(value))
         elif name not in ("config-file", "disable-pip-version-check", "quiet", "verbose"):
             left_out.add(name)
-    if left_out:
+    if left_out and say:
         print(f"note: left out of pip's settings, for this project: {', '.join(sorted(left_out))}")
     return found
 

@@ -46,6 +46,7 @@ def open_graph(model: onnx.ModelProto, inputs: str, outputs: str) -> Graph:
     if model.functions:
         model = onnx.inliner.inline_local_functions(model)
     preflight.check_operators(model)
+    model.ir_version = min(model.ir_version, onnx_graph.NEWEST_IR)
     _name_nodes(model)
     remarks = _to_float32(model)
     source = onnx_graph.input_of(model)

@@ -28,11 +28,6 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     options.log_severity_level = 4
-    if model.ir_version > onnx_graph.NEWEST_IR:
-        copy = onnx.ModelProto()
-        copy.CopyFrom(model)
-        copy.ir_version = onnx_graph.NEWEST_IR
-        model = copy
     try:
         return onnxruntime.InferenceSession(
             model.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -58,7 +58,9 @@ def export(
     with told_to_owners():
         recipe = maker_recipe.load(config_path)
         listed = picture_list.read(Path(recipe.dataset))
-        target = _target(model_save_path, [config_path, model_load_path, Path(recipe.dataset)])
+        read = [config_path, model_load_path, Path(recipe.dataset)]
+        read += [entry.file for entry in listed.entries]
+        target = _target(model_save_path, read)
         return _convert(recipe, listed, model_load_path, target, (to_rgb, pad_to), say)
 
 
@@ -103,13 +105,9 @@ def _convert(
     say: Say,
 ) -> Compilation:
     images = picture_list.open_images(listed)
-    model = onnx_graph.load(model_load_path)
-    graph = foreign_graph.open_graph(model, recipe.inputs, recipe.outputs)
-    fitted = _fit(graph, recipe, images, *options)
-    name = relative(model_load_path)
-    for line in (*recipe.remarks, *(f"{name}: {r}" for r in graph.remarks), *fitted.remarks):
-        say(line)
-    for line in (*listed.remarks, *picture_list.warnings(images, *fitted.inner, fitted.of_colour)):
+    fitted = prepare(recipe, images, model_load_path, *options)
+    warnings = picture_list.warnings(images, *fitted.inner, fitted.of_colour)
+    for line in (*recipe.remarks, *fitted.remarks, *listed.remarks, *warnings):
         say(line)
     compilation = _build(recipe, fitted, images, target)
     for remark in rknn_file.remarks(rknn_file.read(target)):
@@ -122,7 +120,7 @@ def _convert(
     return compilation
 
 
-class _Fitted(NamedTuple):
+class Prepared(NamedTuple):
     """A graph that takes the module's picture, and what goes with it."""
 
     model: onnx.ModelProto
@@ -136,14 +134,23 @@ class _Fitted(NamedTuple):
     remarks: list[str]
 
 
-def _fit(
-    graph: foreign_graph.Graph,
+def prepare(
     recipe: maker_recipe.MakerRecipe,
     images: picture_list.Images,
-    to_rgb: bool,
-    pad_to: int | None,
-) -> _Fitted:
-    """Make the graph take the module's picture, and compare it with what it was."""
+    model_load_path: Path,
+    to_rgb: bool = False,
+    pad_to: int | None = None,
+) -> Prepared:
+    """Make a graph take the module's picture, and compare it with what it was.
+
+    Args:
+        to_rgb, pad_to: as in `export`.
+
+    Raises:
+        PipelineError: a graph that no option helps, or the option that does.
+    """
+    model = onnx_graph.load(model_load_path)
+    graph = foreign_graph.open_graph(model, recipe.inputs, recipe.outputs)
     wanted = (pad_to, pad_to) if pad_to else None
     picture = module_input.picture_of(graph, recipe.input_size, wanted)
     inner, size = (picture.height, picture.width), module_input.target_size(picture, pad_to)
@@ -171,7 +178,9 @@ def _fit(
         )
     remarks += graph_check.output_warnings(before)
     classes = foreign_graph.require_classes(slim)
-    return _Fitted(slim, shape, inner, picture.channels == 3, classes, mean, std, fed, remarks)
+    name = relative(model_load_path)
+    remarks = [*(f"{name}: {remark}" for remark in graph.remarks), *remarks]
+    return Prepared(slim, shape, inner, picture.channels == 3, classes, mean, std, fed, remarks)
 
 
 def _three_channels(
@@ -208,7 +217,7 @@ def _three_channels(
 
 
 def _build(
-    recipe: maker_recipe.MakerRecipe, fitted: _Fitted, images: picture_list.Images, target: Path
+    recipe: maker_recipe.MakerRecipe, fitted: Prepared, images: picture_list.Images, target: Path
 ) -> Compilation:
     """Run rknn-toolkit2 between the gates; the model gets its name when it has passed them."""
     arguments = {

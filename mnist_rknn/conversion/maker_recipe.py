@@ -88,8 +88,8 @@ def _require_the_makers(content: Any, name: str) -> None:
         raise PipelineError(f"{name} is empty: start from one of the maker's LZ-*.yaml")
     if not isinstance(content, dict):
         raise PipelineError(
-            f"{name} holds a {'list' if isinstance(content, list) else 'text'}, and a recipe file has the sections "
-            f"{', '.join(_KEYS)}"
+            f"{name} holds a {'list' if isinstance(content, list) else 'text'}, and a recipe file "
+            f"has the sections {', '.join(_KEYS)}"
         )
     keys = set(map(str, content))
     if not keys & set(_KEYS):

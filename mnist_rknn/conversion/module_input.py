@@ -260,10 +260,8 @@ def _to_first_convolution(model: onnx.ModelProto, name: str) -> list[onnx.NodePr
     taken in the convolution as well as before it.
     """
     values = onnx_graph.values(model)
-    shapes = {
-        value.name: onnx_graph.shape(value)
-        for value in shape_inference.infer_shapes(model).graph.value_info
-    }
+    graph = shape_inference.infer_shapes(model).graph
+    shapes = {value.name: onnx_graph.shape(value) for value in (*graph.input, *graph.value_info)}
     chain: list[onnx.NodeProto] = []
     while True:
         takers = [node for node in model.graph.node if name in node.input]
@@ -291,8 +289,10 @@ def _to_first_convolution(model: onnx.ModelProto, name: str) -> list[onnx.NodePr
 def _keeps_order(node: onnx.NodeProto, shape: list[int | str]) -> bool:
     """Whether a Transpose moves only dimensions of 1, and so no pixel."""
     turned = _attribute(node, "perm", [])
-    moved = [axis for axis in turned if axis < len(shape) and shape[axis] != 1]
-    return bool(turned) and moved == sorted(moved)
+    if len(turned) != len(shape):
+        return False
+    moved = [axis for axis in turned if shape[axis] != 1]
+    return moved == sorted(moved)
 
 
 def _attribute(node: onnx.NodeProto, name: str, default: Any) -> Any:

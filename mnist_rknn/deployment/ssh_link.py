@@ -155,6 +155,13 @@ class Link:
             f"{self.host} was offered too many keys", ["IdentitiesOnly yes"]
         ).replace(", which this PC's ssh no longer takes by itself", "")
 
+    def no_server(self, match: re.Match[str]) -> str:
+        """Something answers, and is no SSH server."""
+        return (
+            f"what answers at {self._address} on port {self._port} ends the connection at once "
+            f"({match[0]}): check HOST and its port, or restart the module"
+        )
+
     def unreachable(self, match: re.Match[str]) -> str:
         """Nothing answers."""
         port = f" on port {self._port}" if self._port != "22" or self._named_port else ""
@@ -182,6 +189,7 @@ _FAILURES: tuple[tuple[str, Callable[[Link, re.Match[str]], str]], ...] = (
     (r"Too many authentication failures", Link.too_many_keys),
     (r"Permission denied", Link.wrong_key),
     (r"Can't open user config file", Link.no_file),
+    (r"kex_exchange_identification|banner exchange", Link.no_server),
     (
         r"timed out|refused|No route|unreachable|resolve hostname",
         Link.unreachable,

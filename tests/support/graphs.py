@@ -36,3 +36,53 @@ def classifier(
     model.ir_version = 7
     onnx.checker.check_model(model)
     return model
+
+
+def public_classifier(
+    source: tuple[str, list[int | str]] = ("x", [1, 3, 16, 16]),
+    front: tuple = (),
+    tail: tuple = (),
+    constants: dict | None = None,
+    dtype: type = np.float32,
+    opset: int = 13,
+    outputs: tuple[str, ...] = (),
+) -> onnx.ModelProto:
+    """A network as other people's exporters write them: pooling, two layers, ten logits.
+
+    Args:
+        source: name and dimensions of the picture; of 16x16 pixels.
+        front, tail: nodes before the convolution, ending in "x0", and behind "logits".
+        constants: of these nodes.
+        outputs: names; the last tensor by default.
+    """
+    rng = np.random.default_rng(7)
+    name, dimensions = source
+    channels = 1 if 1 in dimensions[1:] or len(dimensions) < 4 else 3
+    values = {
+        "w1": rng.normal(0, 0.3, (4, channels, 3, 3)).astype(dtype),
+        "b1": rng.normal(0, 0.1, 4).astype(dtype),
+        "w2": rng.normal(0, 0.1, (10, 4 * 7 * 7)).astype(dtype),
+        "b2": rng.normal(0, 0.1, 10).astype(dtype),
+        **(constants or {}),
+    }
+    nodes = [
+        *front,
+        helper.make_node("Conv", ["x0" if front else name, "w1", "b1"], ["c"], "conv"),
+        helper.make_node("Relu", ["c"], ["r"], "relu"),
+        helper.make_node("MaxPool", ["r"], ["p"], "pool", kernel_shape=[2, 2], strides=[2, 2]),
+        helper.make_node("Flatten", ["p"], ["features"], "flatten"),
+        helper.make_node("Gemm", ["features", "w2", "b2"], ["logits"], "fc", transB=1),
+        *tail,
+    ]
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    last = outputs or (nodes[-1].output[0],)
+    graph = helper.make_graph(
+        nodes,
+        "g",
+        [helper.make_tensor_value_info(name, kind, dimensions)],
+        [helper.make_tensor_value_info(output, kind, None) for output in last],
+        [numpy_helper.from_array(np.asarray(value), key) for key, value in values.items()],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)])
+    model.ir_version = 7
+    return model
