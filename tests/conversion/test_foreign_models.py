@@ -234,7 +234,7 @@ REFUSED = {  # model, what write() is given, the line
     "channels last said": (public_classifier, {"size": (1, 16, 16, 3)}, "channels come first here"),
     "four channels": (lambda: public_classifier(("x", [1, 4, 16, 16])), {}, "no picture of one or three channels"),  # noqa: E501
     "two inputs": (lambda: changed(second_input), {}, r"has 2 inputs \(x, z\)"),
-    "quantized": (lambda: with_node("QuantizeLinear", more=["s"], s=np.float32(0.1)), {}, "is quantized already"),
+    "quantized": (lambda: with_node("QuantizeLinear", more=["s"], s=np.float32(0.1)), {}, "is quantized already"),  # noqa: E501
     "other domain": (lambda: with_node("FusedConv", "com.microsoft"), {}, "optimised by onnxruntime"),  # noqa: E501
     "trees": (lambda: with_node("Normalizer", "ai.onnx.ml"), {}, "trees, support vectors"),
     "training": (lambda: with_node("Dropout", more=["r0", "on"], r0=np.float32(0.5), on=np.array(True)), {}, r"Dropout\) is in training mode.*model.eval\(\)"),  # noqa: E501
