@@ -137,7 +137,8 @@ def has_pip(environment: Path) -> bool:
     """Whether the environment's Python starts and has pip."""
     command = [str(environment / "bin" / "python"), "-I", "-m", "pip", "--version"]
     try:
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        own = {**clean(), "PIP_CONFIG_FILE": os.devnull}
+        return subprocess.run(command, env=own, capture_output=True, check=False).returncode == 0
     except OSError:
         return False
 
@@ -180,6 +181,8 @@ def indexes(python: str, say: bool) -> "dict[str, str]":
             found["PIP_" + name.upper().replace("-", "_")] = str(ast.literal_eval(value))
         elif name not in ("config-file", "disable-pip-version-check", "quiet", "verbose"):
             left_out.add(name)
+    # Without a second try pip does not say that an index is not there.
+    found["PIP_RETRIES"] = str(max(1, int(found["PIP_RETRIES"])))
     if left_out and say:
         print(f"note: left out of pip's settings, for this project: {', '.join(sorted(left_out))}")
     return found

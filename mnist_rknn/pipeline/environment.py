@@ -133,11 +133,11 @@ def check_disk() -> Check:
 
 def check_path() -> Check:
     """Whether PYTHONPATH puts other packages before those of this environment."""
-    own = {entry.name for entry in os.scandir(_packages_folder())}
+    own = _modules(_packages_folder())
     for place in filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
         if not Path(place).is_dir() or Path(place).resolve() == REQUIREMENTS.parent:
             continue
-        both = sorted(own & {entry.name for entry in os.scandir(place)} - {"__pycache__"})
+        both = sorted(own & _modules(place))
         if both:
             return Check(
                 "python path",
@@ -146,6 +146,12 @@ def check_path() -> Check:
                 "run `unset PYTHONPATH`",
             )
     return Check("python path", "OK", "no other packages come first")
+
+
+def _modules(folder: str) -> set[str]:
+    """What can be imported from a folder, by name."""
+    names = {name for name in os.listdir(folder) if "-info" not in name and name[0] not in "_."}
+    return {name.partition(".")[0] for name in names}
 
 
 def _packages_folder() -> str:

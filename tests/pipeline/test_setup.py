@@ -105,7 +105,8 @@ def test_settings_of_pip_for_other_projects_do_not_count_here(project, kind):
     result = install(project, HARMLESS[kind].replace("$PROJECT", str(project)))
     assert result.returncode == 0, result.stderr
     assert is_installed(project) and not (project / "elsewhere").exists()
-    assert (kind == "plain") == ("left out of pip's settings" not in result.stdout)
+    # The machine's own settings may be named beside the user's.
+    assert kind == "plain" or kind in result.stdout.partition("left out of pip's settings")[2]
 
 
 def test_packages_of_another_path_do_not_stand_for_the_environments(project):
@@ -206,7 +207,7 @@ def test_command_that_foreign_packages_break_says_so(tmp_path):
         command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": path}, capture_output=True,
         text=True, check=False,
     )  # fmt: skip
-    assert "PYTHONPATH puts click.py of" in refusal(result)
+    assert "PYTHONPATH puts click of" in refusal(result)
 
 
 @pytest.mark.parametrize("option", ["environment", "-OO"])
