@@ -282,7 +282,7 @@ def remarks(file: RknnFile) -> list[str]:
     return [
         f"the input is {width} pixels wide, and the NPU reads rows in steps of 16: a program must "
         "leave a gap behind each row (the runtime's w_stride), and the maker's example does not; "
-        "`mnist-rknn export --pad-to` makes a graph that needs none"
+        "with its option --pad-to `mnist-rknn export` makes a model that needs none"
     ]
 
 
