@@ -106,7 +106,8 @@ def _convert(
 ) -> Compilation:
     images = picture_list.open_images(listed)
     fitted = prepare(recipe, images, model_load_path, *options)
-    warnings = picture_list.warnings(images, *fitted.inner, fitted.of_colour)
+    size = (fitted.shape[2], fitted.shape[3])
+    warnings = picture_list.warnings(images, fitted.inner, size, fitted.of_colour)
     for line in (*recipe.remarks, *fitted.remarks, *listed.remarks, *warnings):
         say(line)
     compilation = _build(recipe, fitted, images, target)

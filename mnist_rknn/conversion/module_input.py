@@ -22,6 +22,7 @@ from .foreign_graph import Graph, set_input_shape
 STEP = 16  # pixels: the NPU reads rows of so many
 _KEY = "load_onnx.input_size_list"
 _CHANNELS = (1, 3)
+_SMALLEST_SIDE = 8  # pixels: fewer numbers in a row are no picture, but a table's columns
 _SHAPES = frozenset(["Cast", "Dropout", "Flatten", "Identity", "Reshape", "Squeeze", "Unsqueeze"])
 _SHIFTS = frozenset(["Add", "Div", "Mul", "Sub"])
 
@@ -106,8 +107,9 @@ def _picture(size: list[int]) -> Picture | None:
         return Picture(size, size[1], size[2], size[3], last=True)
     if len(size) == 3 and size[0] == 1:
         return Picture(size, size[1], size[2], 1)
-    if len(size) == 2 and math.isqrt(size[1]) ** 2 == size[1] > 1:
-        return Picture(size, math.isqrt(size[1]), math.isqrt(size[1]), 1)
+    side = math.isqrt(size[1]) if len(size) == 2 else 0
+    if side >= _SMALLEST_SIDE and side * side == size[1]:
+        return Picture(size, side, side, 1)
     return None
 
 

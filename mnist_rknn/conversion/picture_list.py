@@ -255,11 +255,14 @@ def open_images(listed: Listed) -> Images:
     return Images(listed, found)
 
 
-def warnings(images: Images, height: int, width: int, of_colour: bool) -> list[str]:
+def warnings(
+    images: Images, inner: tuple[int, int], size: tuple[int, int], of_colour: bool
+) -> list[str]:
     """What the toolkit takes without a word, and what it will do with it.
 
     Args:
-        height, width, of_colour: of the pictures that the network was trained on.
+        inner, size: as in `as_fed`.
+        of_colour: whether the network was trained on coloured pictures.
     """
     count = len(images.pixels)
     different = len({(image.shape, image.tobytes()) for image in images.pixels})
@@ -267,8 +270,8 @@ def warnings(images: Images, height: int, width: int, of_colour: bool) -> list[s
         f"{number} of {count} calibration pictures {what}"
         for number, what in (
             (
-                sum(image.shape[:2] != (height, width) for image in images.pixels),
-                f"are not {width}x{height}; the toolkit squeezes them",
+                sum(image.shape[:2] not in (inner, size) for image in images.pixels),
+                f"are not {inner[1]}x{inner[0]}; the toolkit squeezes them",
             ),
             (sum(_is_flat(image) for image in images.pixels), "are one flat tone"),
             (
@@ -301,12 +304,15 @@ def as_fed(images: Images, inner: tuple[int, int], size: tuple[int, int]) -> np.
 
     Args:
         inner: height and width of the graph's own picture; each picture is squeezed to it.
-        size: height and width of the module's picture. What lies around the inner one repeats its
-            edge: the graph does not read it.
+        size: height and width of the module's picture; one of that size stays as it is. What lies
+            around the inner one repeats its edge: the graph does not read it.
     """
     found = []
     for image in images.pixels:
         colour = image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+        if colour.shape[:2] == size:
+            found.append(colour)
+            continue
         if colour.shape[:2] != inner:
             colour = cv2.resize(colour, (inner[1], inner[0]))
         top, left = (size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2

@@ -132,7 +132,9 @@ def test_what_the_toolkit_takes_without_a_word_is_warned_of(place):
     blue[..., 0] = 90  # one tone, though its channels differ
     other = cv2.resize(np.dstack([noise, noise[::-1], noise]), (20, 16))
     found = " ".join(
-        picture_list.warnings(images(place, noise, blue, other, repeat=24), 16, 16, True)
+        picture_list.warnings(
+            images(place, noise, blue, other, repeat=24), (16, 16), (16, 16), True
+        )
     )
     for expected in (
         "24 of 72 calibration pictures are not 16x16", "24 of 72 calibration pictures are gray",
@@ -140,7 +142,8 @@ def test_what_the_toolkit_takes_without_a_word_is_warned_of(place):
         "3 different ones: 20 or more",
     ):  # fmt: skip
         assert expected in found
-    assert "are gray" not in " ".join(picture_list.warnings(images(place, noise), 16, 16, False))
+    gray = picture_list.warnings(images(place, noise), (16, 16), (16, 16), False)
+    assert "are gray" not in " ".join(gray)
 
 
 def test_toolkit_gets_a_list_that_cannot_be_misread(place, tmp_path):
@@ -164,3 +167,6 @@ def test_padded_picture_keeps_its_own_in_the_middle(place):
     fed = picture_list.as_fed(images(place, noise), (16, 16), (32, 32))
     assert fed.shape == (1, 32, 32, 3)
     assert np.array_equal(fed[0, 8:24, 8:24], noise[..., ::-1])
+    whole = np.random.default_rng(1).integers(0, 256, (32, 32, 3), np.uint8)
+    fed = picture_list.as_fed(images(place, whole), (16, 16), (32, 32))
+    assert np.array_equal(fed[0], whole[..., ::-1])
