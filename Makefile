@@ -25,11 +25,14 @@ READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.
 MOVED  := $(shell grep -sqF -e "!$(CURDIR)/$(VENV)/" -e " $(CURDIR)/$(VENV)/" $(COMMAND) || echo moved)
 
+# Somebody names a PYTHON, though there is an environment.
+OTHER  := $(if $(filter file default undefined,$(origin PYTHON)),,$(if $(wildcard $(READY)),other_python))
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn try smoke evaluate report quantstudy costs deploy board test test-all lint lab list \
-        benchmark aistudio figures notebooks site lock clean moved $(STEPS)
+        benchmark aistudio figures notebooks site lock clean moved other_python $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -64,19 +67,21 @@ help:
 
 setup: $(COMMAND)
 
+# scripts/install.py makes the environment, whatever pip is told elsewhere, and looks into it.
 $(READY): requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON) here: install Python 3.11 (sudo apt install python3.11 python3.11-venv)" >&2; exit 1; }
 	@$(PYTHON) scripts/check.py --platform
-	$(PYTHON) -m venv $(VENV)
-	$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r requirements.txt
-ifneq ($(TOOLKIT),2.3.2)
-	$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps rknn-toolkit2==$(TOOLKIT)
-endif
+	@$(PYTHON) scripts/install.py packages $(VENV) $(TOOLKIT)
 	@rm -f $(VENV)/.ready-*
 	@touch $@
 
-$(COMMAND): $(READY) pyproject.toml $(MOVED)
-	@$(PY) -m pip install --disable-pip-version-check --quiet --no-deps --no-build-isolation --no-index -e .
+$(COMMAND): $(READY) pyproject.toml $(MOVED) | $(OTHER)
+	@$(PY) scripts/install.py command $(VENV)
 	@touch $@
+
+# A PYTHON that is named must be the one that the environment was made with.
+other_python:
+	@$(PYTHON) scripts/install.py same $(VENV)
 
 check: $(COMMAND)
 	@$(COMMAND) check

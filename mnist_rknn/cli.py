@@ -26,7 +26,7 @@ from .command import (
     start,
     steps_argument,
 )
-from .errors import PipelineError
+from .errors import PipelineError, told_to_owners
 from .files import relative, sha256
 
 if TYPE_CHECKING:
@@ -307,12 +307,14 @@ def inspect(file: Path) -> Answer:
     \b
     mnist-rknn inspect output/mnist/mnist.rknn
     """
-    from .conversion import rknn_file
+    from .conversion import rknn_file, rknn_text
 
-    found = rknn_file.read(file)
-    problems = rknn_file.problems(found)
-    data = rknn_file.to_json(found, problems)
-    return Answer(data, rknn_file.text(found, problems, relative(file)), ok=not problems)
+    with told_to_owners():
+        found = rknn_file.read(file)
+    problems = [problem.for_owner() for problem in rknn_file.problems(found)]
+    remarks = rknn_file.remarks(found)
+    shown = rknn_text.text(found, problems, remarks, relative(file))
+    return Answer(rknn_text.to_json(found, problems, remarks), shown, ok=not problems)
 
 
 @cli.under("What was measured", "compare")
@@ -464,22 +466,33 @@ def golden(pack: Path, log: Path, runtime: str | None) -> Answer:
 @click.option("--model_load_path", type=PATH, required=True, help="The ONNX file.")
 @click.option("--model_save_path", type=PATH, required=True, help="The .rknn file to write.")
 @click.option("--target_platform", default="RV1106", help="RV1106, and no other.")
+@click.option("--verbose", metavar="LEVEL", help="The maker's; a failure keeps the whole log here.")
+@click.option("--to-rgb", is_flag=True, help="Take the module's picture where the graph does not.")
+@click.option(
+    "--pad-to", type=click.IntRange(1), metavar="PIXELS", help="A larger picture; see above."
+)
 @answers
-def export(model_save_path: Path, **others: Any) -> Answer:
+def export(model_save_path: Path, verbose: str | None, **others: Any) -> Answer:
     """Convert ONNX to .rknn with the maker's recipe files and options.
 
-    As the maker's utils/export.py, with the checks of notebook 05.
+    As the maker's utils/export.py, with the checks of notebook 05, and for graphs of any exporter.
+
+    The module gives pictures of three channels. With --to-rgb a graph for gray pictures, for a row
+    of pixels, or with its channels last takes these too. With --pad-to 32 the picture is 32x32, of
+    which the graph reads the middle. Both keep its answers, and that is measured on your pictures.
 
     \b
     mnist-rknn export --config_path LZ-MobileNetV3.yaml --model_load_path model.onnx \\
         --model_save_path model.rknn
+    mnist-rknn export --config_path gray.yaml --model_load_path mnist-12.onnx \\
+        --model_save_path mnist-12.rknn --to-rgb --pad-to 32
     """
-    from .conversion import maker, rknn_file
+    from .conversion import maker, rknn_file, rknn_text
 
     made = maker.export(model_save_path=model_save_path, **others)
     file = rknn_file.read(model_save_path)
     estimate = {key: getattr(made, key) for key in ("cycles", "weights_kb", "internal_kb")}
-    checked = rknn_file.to_json(file, rknn_file.problems(file))
+    checked = rknn_text.to_json(file, [], rknn_file.remarks(file))
     return Answer({"rknn": relative(model_save_path), "estimate": estimate, **checked})
 
 

@@ -11,6 +11,7 @@ from typing import Any, get_args
 import yaml
 from pydantic import ValidationError
 
+from . import text
 from .errors import PipelineError
 from .files import PROJECT
 from .recipe import Recipe
@@ -49,34 +50,76 @@ def load(recipe: str = "mnist", overrides: Sequence[str] = ()) -> Recipe:
         raise PipelineError(_one_line(path.name, error)) from None
 
 
-def parse_yaml(path: Path) -> Any:
-    """The content of a YAML file of ours or the maker's.
+def parse_yaml(path: Path, every_value_as_text: bool = False) -> Any:
+    """The content of a YAML file of ours or the maker's, in any common encoding.
+
+    Args:
+        every_value_as_text: give values as they stand there, `on` and `21` as texts.
 
     Raises:
-        PipelineError: not YAML, with references, or far too long.
+        PipelineError: not YAML, with references, a key twice, or far too long.
     """
     if path.stat().st_size > LARGEST:
         raise PipelineError(f"recipe {path.name} has more than {LARGEST:,} bytes: it is no recipe")
+    content = text.read(path).text
     try:
-        return _parse(path.read_text(encoding="utf-8"))
+        return _parse(content, yaml.BaseLoader if every_value_as_text else yaml.SafeLoader)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         place = getattr(error, "problem_mark", None)
         where = f" at line {place.line + 1}" if place else ""
+        if isinstance(error, _NotTaken):
+            raise PipelineError(
+                f"recipe {path.name}: {error.problem}{where}: {error.note}"
+            ) from None
+        if place and "\t" in content.split("\n")[place.line][: place.column + 1]:
+            raise PipelineError(
+                f"recipe {path.name} has a tab{where}, and YAML is indented with blanks: write "
+                "blanks"
+            ) from None
         raise PipelineError(f"recipe {path.name} is not valid YAML{where}") from None
 
 
-def _parse(text: str) -> Any:
-    """YAML without references, whose expansion has no limit.
+class _NotTaken(yaml.MarkedYAMLError):
+    """What YAML would take, and we do not; the note is the cure."""
+
+
+def _parse(content: str, loader: type = yaml.SafeLoader) -> Any:
+    """YAML without references, whose expansion has no limit, and without a key twice.
 
     Raises:
-        yaml.YAMLError: not YAML, or with a reference.
+        yaml.YAMLError: not YAML, with a reference or a key twice.
         ValueError: a date or number that does not exist.
         RecursionError: nested too deeply.
     """
-    for token in yaml.scan(text):
+    for token in yaml.scan(content):
         if isinstance(token, yaml.AliasToken):
-            raise yaml.MarkedYAMLError(problem="a reference", problem_mark=token.start_mark)
-    return yaml.safe_load(text)
+            raise _NotTaken(
+                problem=f"the reference *{token.value}",
+                problem_mark=token.start_mark,
+                note="write the value itself",
+            )
+    _require_single_keys(yaml.compose(content, Loader=yaml.SafeLoader))
+    return yaml.load(content, Loader=loader)
+
+
+def _require_single_keys(node: yaml.Node | None, above: str = "") -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for inner in node.value:
+            _require_single_keys(inner, above)
+    if not isinstance(node, yaml.MappingNode):
+        return
+    lines: dict[str, int] = {}
+    for key, value in node.value:
+        name = f"{above}{key.value}"
+        line = key.start_mark.line + 1
+        if name in lines:
+            raise _NotTaken(
+                problem=f"{name} stands twice, at line {lines[name]} and",
+                problem_mark=key.start_mark,
+                note="keep one",
+            )
+        lines[name] = line
+        _require_single_keys(value, f"{name}.")
 
 
 def find(recipe: str) -> Path:
@@ -93,11 +136,11 @@ def find(recipe: str) -> Path:
 
 def _set(content: dict, override: str) -> None:
     """Apply one "a.b=value" to nested dictionaries, in place."""
-    key, separator, text = override.partition("=")
+    key, separator, written = override.partition("=")
     if not separator or not key:
         raise PipelineError(f"override {override!r}: write it as section.key=value")
     try:
-        value = _parse(text)
+        value = _parse(written)
     except (yaml.YAMLError, ValueError, RecursionError):
         raise PipelineError(f"override {override!r}: the value is not valid YAML") from None
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
@@ -113,14 +156,14 @@ def _set(content: dict, override: str) -> None:
     content[last] = value
 
 
-def split(text: str) -> list[str]:
+def split(changes: str) -> list[str]:
     """Overrides in one text, as make's SET has them: "train.epochs=2 model.arguments={stem: 24}".
 
     One begins with `key=` behind a blank, unless that would leave a bracket or a quote before it
     open: so lists, maps and quoted texts may hold anything.
     """
     overrides: list[str] = []
-    for part in re.split(r"(?<=\s)(?=[A-Za-z_][\w.]*=)", text.strip()):
+    for part in re.split(r"(?<=\s)(?=[A-Za-z_][\w.]*=)", changes.strip()):
         if overrides and not _is_whole(overrides[-1]):
             overrides[-1] += part
         else:

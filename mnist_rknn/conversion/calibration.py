@@ -71,11 +71,8 @@ def _require_no_space(file: Path) -> None:
         )
 
 
-def read_list(path: Path, cure: str = AGAIN) -> list[Path]:
+def read_list(path: Path) -> list[Path]:
     """Files named in a calibration list; a relative line is seen from the list's folder.
-
-    Args:
-        cure: what the message of an error tells the user to do.
 
     Raises:
         PipelineError: no such list, no text, no lines, or a path rknn-toolkit2 would split.
@@ -83,28 +80,30 @@ def read_list(path: Path, cure: str = AGAIN) -> list[Path]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, IsADirectoryError):
-        raise PipelineError(f"{relative(path)} is missing: {cure}") from None
+        raise PipelineError(f"{relative(path)} is missing: {AGAIN}") from None
     except UnicodeDecodeError:
-        raise PipelineError(f"{relative(path)} is no text file: {cure}") from None
+        raise PipelineError(f"{relative(path)} is no text file: {AGAIN}") from None
     named = [Path(line) for line in lines if line.strip()]
     if not named:
-        raise PipelineError(f"{relative(path)} is empty: {cure}")
+        raise PipelineError(f"{relative(path)} is empty: {AGAIN}")
     for line in named:
         _require_no_space(line)
     return [path.parent / line for line in named]
 
 
-def open_image(file: Path, cure: str = dataset.AGAIN) -> np.ndarray:
+def open_image(file: Path) -> np.ndarray:
     """A picture of any size, as it is stored, in OpenCV's colour order.
 
     Raises:
         PipelineError: it is missing or cannot be read.
     """
     if not file.is_file():
-        raise PipelineError(f"calibration image {relative(file)} is missing: {cure}")
+        raise PipelineError(f"calibration image {relative(file)} is missing: {dataset.AGAIN}")
     image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if image is None:
-        raise PipelineError(f"calibration image {relative(file)} is not a readable picture: {cure}")
+        raise PipelineError(
+            f"calibration image {relative(file)} is not a readable picture: {dataset.AGAIN}"
+        )
     return image
 
 

@@ -1,116 +1,34 @@
-"""The maker's recipe files and export command, with this project's gates.
+"""The maker's export command, `utils/export.py`, with this project's gates.
 
-Format: `configs/*.yaml` and `utils/export.py` of LockzhinerAI/LockzhinerVisionModule. Mean and
-std are written in the order blue, green, red; `config.type` says whether they count from 0 to 1
-(`fp32`) or are pixel values (`int8`).
+Its recipe files are read in `maker_recipe`; the graph is brought into the toolkit's form in
+`foreign_graph` and `module_input`, the calibration list in `picture_list`.
 """
 
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import NamedTuple
 
+import numpy as np
 import onnx
-import onnxslim
-import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from ..data import pictures
-from ..errors import PipelineError
-from ..files import relative, write_text
-from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
-from ..recipe_file import parse_yaml
+from ..errors import PipelineError, told_to_owners
+from ..files import relative
 from ..records import Compilation
-from . import calibration, gates, onnx_graph, preflight, rknn_toolkit
+from . import (
+    foreign_graph,
+    gates,
+    graph_check,
+    maker_recipe,
+    module_input,
+    onnx_graph,
+    picture_list,
+    preflight,
+    rknn_file,
+    rknn_toolkit,
+)
 
-LIST_CURE = "write one picture file a line into it"
-Three = Annotated[list[float], Field(min_length=3, max_length=3)]
-
-
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid")
-
-
-class LoadOnnx(_Part):
-    """`load_onnx`: what is fixed in the graph."""
-
-    inputs: Annotated[list[str], Field(min_length=1, max_length=1)]
-    input_size_list: Annotated[list[list[int]], Field(min_length=1, max_length=1)]
-    outputs: Annotated[list[str], Field(min_length=1, max_length=1)]
-
-
-class Config(_Part):
-    """`config`: normalisation, blue first, and quantization."""
-
-    mean: Three
-    std: Three
-    type: Literal["fp32", "int8"] = "fp32"
-    quantized_dtype: str = rknn_toolkit.QUANTIZED_DTYPE
-    quantized_algorithm: Literal["normal", "kl_divergence", "mmse"] = "normal"
-    optimization_level: int = Field(3, ge=0, le=3)
-
-    def in_pixels(self) -> tuple[list[float], list[float]]:
-        """Mean and std in pixel units, in the file's order."""
-        scale = 255.0 if self.type == "fp32" else 1.0
-        return [scale * value for value in self.mean], [scale * value for value in self.std]
-
-
-class Build(_Part):
-    """`build`: the calibration list, relative to the working folder."""
-
-    do_quantization: bool = True
-    dataset: str = "./dataset.txt"
-
-
-class MakerRecipe(_Part):
-    """One of the maker's recipe files."""
-
-    load_onnx: LoadOnnx
-    config: Config
-    build: Build
-
-
-def load(path: Path) -> MakerRecipe:
-    """Read and check one of the maker's recipe files.
-
-    Raises:
-        PipelineError: no such file, not YAML, or a key or value that cannot work.
-    """
-    name = relative(path)
-    if not path.is_file():
-        raise PipelineError(f"{name} is missing: give one of the maker's recipe files")
-    try:
-        content = parse_yaml(path)
-        found = MakerRecipe.model_validate(content)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"])) or "the file"
-        raise PipelineError(f"{name}: {key}: {first['msg'].lower()}") from None
-    if not found.build.do_quantization:
-        raise PipelineError(f"{name}: build.do_quantization: the RV1106 NPU has no float mode")
-    if found.config.quantized_dtype != rknn_toolkit.QUANTIZED_DTYPE:
-        raise PipelineError(
-            f"{name}: config.quantized_dtype: {found.config.quantized_dtype} does not run on the "
-            f"RV1106 as it should: use {rknn_toolkit.QUANTIZED_DTYPE}"
-        )
-    mean, std = found.config.in_pixels()
-    if not all(0 <= value <= 255 for value in mean) or not all(0 < value <= 255 for value in std):
-        raise PipelineError(
-            f"{name}: config.type is {found.config.type}, so mean and std become {mean} and {std} "
-            "in pixels: fp32 is for values from 0 to 1, int8 for pixel values"
-        )
-    if found.config.type == "int8" and max(found.config.std) <= 1:
-        raise PipelineError(
-            f"{name}: config.type is int8 and std is {found.config.std}: values from 0 to 1 need "
-            "type fp32; the toolkit would take them without a word"
-        )
-    size = found.load_onnx.input_size_list[0]
-    if len(size) != 4 or size[:2] != [1, 3] or min(size) < 1 or size[3] % 16:
-        raise PipelineError(
-            f"{name}: load_onnx.input_size_list: {size} must be [1, 3, H, W], W a multiple of 16, "
-            "as the NPU reads rows in steps of 16 pixels"
-        )
-    return found
+Say = Callable[[str], None]
 
 
 def export(
@@ -118,12 +36,16 @@ def export(
     model_load_path: Path,
     model_save_path: Path,
     target_platform: str,
-    say: Callable[[str], None] = print,
+    say: Say = print,
+    to_rgb: bool = False,
+    pad_to: int | None = None,
 ) -> Compilation:
     """Convert an ONNX model as the maker's `utils/export.py` does, and refuse what cannot work.
 
     Args:
         say: called with a line for every warning and for the result.
+        to_rgb: make a graph for gray pictures, or with channels last, take the module's.
+        pad_to: height and width of the module's picture, of which the graph reads the middle.
 
     Raises:
         PipelineError: a wrong recipe, graph or list, or a model the RV1106 would refuse. The
@@ -133,127 +55,212 @@ def export(
         raise PipelineError(
             f"--target_platform {target_platform}: the Lockzhiner Vision Module is an RV1106"
         )
-    recipe = load(config_path)
-    size = recipe.load_onnx.input_size_list[0]
-    listed = Path(recipe.build.dataset)
-    files = calibration.read_list(listed, LIST_CURE)
-    _warn_of_pictures(files, size, say)
-    mean, std = recipe.config.in_pixels()
-    if len(set(mean)) > 1 or len(set(std)) > 1:
-        say(
-            "warning: mean and std are written blue first, and the toolkit reads calibration "
-            "pictures red first: the ranges come from exchanged channels; for gray pictures use "
-            "three equal values"
+    with told_to_owners():
+        recipe = maker_recipe.load(config_path)
+        listed = picture_list.read(Path(recipe.dataset))
+        read = [config_path, model_load_path, Path(recipe.dataset)]
+        read += [entry.file for entry in listed.entries]
+        target = _target(model_save_path, read)
+        return _convert(recipe, listed, model_load_path, target, (to_rgb, pad_to), say)
+
+
+def _target(path: Path, read: list[Path]) -> Path:
+    """Where the model goes.
+
+    Raises:
+        PipelineError: a folder, a file that is no model of an earlier export, or one that is read.
+    """
+    name, target = relative(path), path.resolve()
+    if target.is_dir():
+        raise PipelineError(f"--model_save_path {name} is a folder: name a file, {name}/model.rknn")
+    if target in [other.resolve() for other in read]:
+        raise PipelineError(
+            f"--model_save_path {name} is a file that the export reads: name another one, .rknn"
         )
-    with tempfile.TemporaryDirectory() as scratch:
-        slim = Path(scratch) / "slim.onnx"
-        onnx.save(_slim(model_load_path, recipe, size), str(slim))
-        absolute = Path(scratch) / "calibration.txt"
-        calibration.write_list(absolute, files)
-        arguments = {
-            "mean_values": [mean],
-            "std_values": [std],
-            "target_platform": rknn_toolkit.PLATFORM,
-            "quantized_dtype": recipe.config.quantized_dtype,
-            "quantized_algorithm": recipe.config.quantized_algorithm,
-            "optimization_level": recipe.config.optimization_level,
-        }
-        log = model_save_path.resolve().with_suffix(".log")
-        with rknn_toolkit.captured(log):
-            rknn = rknn_toolkit.build(arguments, slim, absolute, log, verbose=True)
-        compilation = rknn_toolkit.parse_log(log)
-        target = model_save_path.resolve()
-        with gates.exporting(target, compilation, size, mean, std) as temporary:
-            export_log = target.with_suffix(".export.log")
-            with rknn_toolkit.captured(export_log):
-                code = rknn.export_rknn(str(temporary))
-                rknn_toolkit.require_success("export_rknn", code, export_log)
-        rknn.release()
-        export_log.unlink(missing_ok=True)  # it went well; a failure keeps its log
+    if target.exists() and target.suffix != ".rknn":
+        with target.open("rb") as file:
+            if not file.read(4).startswith(rknn_file.MAGIC[:4]):
+                raise PipelineError(
+                    f"--model_save_path {name} is there already, and is no .rknn file: name "
+                    "another one"
+                )
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=target.parent):
+            pass
+    except OSError as error:
+        raise PipelineError(
+            f"--model_save_path {name}: nothing can be written there ({error.strerror}): name "
+            "another folder"
+        ) from None
+    return target
+
+
+def _convert(
+    recipe: maker_recipe.MakerRecipe,
+    listed: picture_list.Listed,
+    model_load_path: Path,
+    target: Path,
+    options: tuple[bool, int | None],
+    say: Say,
+) -> Compilation:
+    images = picture_list.open_images(listed)
+    fitted = prepare(recipe, images, model_load_path, *options)
+    size = (fitted.shape[2], fitted.shape[3])
+    warnings = picture_list.warnings(images, fitted.inner, size, fitted.of_colour)
+    for line in (*recipe.remarks, *fitted.remarks, *listed.remarks, *warnings):
+        say(line)
+    compilation = _build(recipe, fitted, images, target)
+    for remark in rknn_file.remarks(rknn_file.read(target)):
+        say(f"warning: {remark}")
     say(
-        f"{relative(model_save_path)}: {compilation.cycles:,} cycles, "
+        f"{relative(target)}: {fitted.classes} classes, {compilation.cycles:,} cycles, "
         f"{compilation.weights_kb:g} KB of weights, {compilation.internal_kb:g} KB internal "
         "(compiler estimate; board: not measured)"
     )
     return compilation
 
 
-def _slim(path: Path, recipe: MakerRecipe, size: list[int]) -> onnx.ModelProto:
-    """The graph with the recipe's fixed shape and named output, checked."""
-    model = onnx_graph.load(path)
-    [wanted_input], [wanted_output] = recipe.load_onnx.inputs, recipe.load_onnx.outputs
-    name = onnx_graph.input_of(model).name
-    if wanted_input != name:
-        raise PipelineError(
-            f"load_onnx.inputs: the graph has no input {wanted_input!r}; its input is {name!r}"
-        )
-    logits = onnx_graph.find_logits(model)
-    tensors = {output for node in model.graph.node for output in node.output}
-    if wanted_output not in tensors:
-        raise PipelineError(
-            f"load_onnx.outputs: the graph has no tensor {wanted_output!r}; the logits are likely "
-            f"{logits!r}"
-        )
-    slim = onnxslim.slim(
-        model,
-        input_shapes=[f"{name}:{','.join(map(str, size))}"],
-        outputs=[wanted_output],
-    )
-    if wanted_output != logits:
-        try:
-            onnx_graph.require_logits(slim)
-        except PipelineError as error:
-            raise PipelineError(
-                f"load_onnx.outputs: {wanted_output!r}: {error}; the logits are likely {logits!r}"
-            ) from None
-    preflight.check_convertible(slim, size)
-    return slim
+class Prepared(NamedTuple):
+    """A graph that takes the module's picture, and what goes with it."""
+
+    model: onnx.ModelProto
+    shape: list[int]  # of its input, [1, 3, H, W]
+    inner: tuple[int, int]  # height and width of the picture that the network reads of it
+    of_colour: bool  # and whether it reads its colours
+    classes: int
+    mean: list[float]  # of three channels, in pixels
+    std: list[float]
+    fed: np.ndarray  # the listed pictures as the module would give them, uint8 [N, H, W, 3]
+    remarks: list[str]
 
 
-def _warn_of_pictures(files: list[Path], size: list[int], say: Callable[[str], None]) -> None:
-    """Refuse pictures that cannot be read; warn of what the toolkit takes silently."""
-    images = [calibration.open_image(file, LIST_CURE) for file in files]
-    other = sum(image.shape[:2] != (size[2], size[3]) for image in images)
-    if other:
-        say(
-            f"warning: {other} of {len(files)} calibration pictures are not {size[3]}x{size[2]}; "
-            "the toolkit squeezes them"
-        )
-    flat = sum(image.std() < pictures.MIN_CONTRAST for image in images)
-    if flat:
-        say(f"warning: {flat} of {len(files)} calibration pictures are one flat tone")
-    if len(files) < FEWEST_CALIBRATION_IMAGES:
-        say(
-            f"warning: {len(files)} calibration pictures are few; "
-            f"{FEWEST_CALIBRATION_IMAGES} or more find the ranges"
-        )
-
-
-def write_recipe(path: Path, recipe: Recipe, model: onnx.ModelProto, listed: Path) -> None:
-    """Write the maker's recipe file for a model of ours, for the maker's `utils/export.py`.
+def prepare(
+    recipe: maker_recipe.MakerRecipe,
+    images: picture_list.Images,
+    model_load_path: Path,
+    to_rgb: bool = False,
+    pad_to: int | None = None,
+) -> Prepared:
+    """Make a graph take the module's picture, and compare it with what it was.
 
     Args:
-        model: the graph that the command will be given, `<recipe>.onnx`.
-        listed: the calibration list, to lie in the working folder of the command, with its
-            pictures where the list says.
+        to_rgb, pad_to: as in `export`.
+
+    Raises:
+        PipelineError: a graph that no option helps, or the option that does.
     """
-    image = recipe.image
-    # Blue first; the NPU applies the values in the order in which the network was trained.
-    turn = -1 if image.color_order == "rgb" else 1
-    content: dict[str, Any] = {
-        "load_onnx": {
-            "inputs": [onnx_graph.input_of(model).name],
-            "input_size_list": [[1, 3, image.height, image.width]],
-            "outputs": [onnx_graph.find_logits(model, recipe.export.logits)],
-        },
-        "config": {
-            "mean": image.mean[::turn],
-            "std": image.std[::turn],
-            "type": "int8",
-            "quantized_dtype": rknn_toolkit.QUANTIZED_DTYPE,
-            "quantized_algorithm": recipe.rknn.quantized_algorithm,
-            "optimization_level": recipe.rknn.optimization_level,
-        },
-        "build": {"do_quantization": True, "dataset": f"./{listed.name}"},
+    model = onnx_graph.load(model_load_path)
+    graph = foreign_graph.open_graph(model, recipe.inputs, recipe.outputs)
+    wanted = (pad_to, pad_to) if pad_to else None
+    picture = module_input.picture_of(graph, recipe.input_size, wanted)
+    inner, size = (picture.height, picture.width), module_input.target_size(picture, pad_to)
+    if not to_rgb:
+        module_input.require_the_modules(graph, picture)
+    mean, std, remarks = _three_channels(recipe, picture)
+    fed = picture_list.as_fed(images, inner, size)
+    pixels = graph_check.normalised(fed[: graph_check.PICTURES], mean, std)
+
+    foreign_graph.set_input_shape(graph, picture.dimensions)
+    before = foreign_graph.only_output(graph.model, graph.output)
+    answers = graph_check.answers(graph_check.session(before), graph_check.in_form(pixels, picture))
+    remarks += graph_check.input_warnings(before, mean, std)
+    is_changed = not picture.is_the_modules or size != inner
+    shape = module_input.adapt(graph, picture, size) if is_changed else picture.dimensions
+    slim = foreign_graph.slim(graph, shape)
+    preflight.check_convertible(slim, shape)
+    running = graph_check.session(slim)
+    difference = graph_check.require_same(answers, graph_check.answers(running, pixels))
+    graph_check.require_sense(running, answers)
+    if is_changed:
+        remarks.append(
+            f"it answers as before: the largest difference of a logit is {difference:.1g} on "
+            f"{len(pixels)} calibration pictures (float, on this PC)"
+        )
+    remarks += graph_check.output_warnings(before)
+    classes = foreign_graph.require_classes(slim)
+    name = relative(model_load_path)
+    remarks = [*(f"{name}: {remark}" for remark in graph.remarks), *remarks]
+    return Prepared(slim, shape, inner, picture.channels == 3, classes, mean, std, fed, remarks)
+
+
+def _three_channels(
+    recipe: maker_recipe.MakerRecipe, picture: module_input.Picture
+) -> tuple[list[float], list[float], list[str]]:
+    """Mean and std of the module's three channels, and a warning where their order matters.
+
+    Raises:
+        PipelineError: one value for colours, or several for gray.
+    """
+    values = {"mean": recipe.mean, "std": recipe.std}
+    for key, found in values.items():
+        if picture.channels == 3 and len(found) != 3:
+            raise PipelineError(
+                f"config.{key} has one value, and the picture three channels: write it three times"
+            )
+        if picture.channels == 1 and len(set(found)) > 1:
+            raise PipelineError(
+                f"config.{key} is {found} in pixels, and a gray picture has one value for all: "
+                "write the one it was trained with"
+            )
+    mean, std = ([found[0]] * 3 if len(found) == 1 else found for found in values.values())
+    if len(set(mean)) == len(set(std)) == 1:
+        return mean, std, []
+    return (
+        mean,
+        std,
+        [
+            "warning: mean and std are written blue first, and the toolkit reads calibration "
+            "pictures red first: the ranges come from exchanged channels; for gray pictures use "
+            "three equal values"
+        ],
+    )
+
+
+def _build(
+    recipe: maker_recipe.MakerRecipe, fitted: Prepared, images: picture_list.Images, target: Path
+) -> Compilation:
+    """Run rknn-toolkit2 between the gates; the model gets its name when it has passed them."""
+    arguments = {
+        "mean_values": [fitted.mean],
+        "std_values": [fitted.std],
+        "target_platform": rknn_toolkit.PLATFORM,
+        "quantized_dtype": recipe.quantized_dtype,
+        "quantized_algorithm": recipe.quantized_algorithm,
+        "optimization_level": recipe.optimization_level,
     }
-    write_text(path, yaml.safe_dump(content, sort_keys=False, default_flow_style=None))
+    is_padded = fitted.inner != tuple(fitted.shape[2:])
+    log = _log_file(target)
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        onnx.save(fitted.model, str(folder / "slim.onnx"))
+        listed = picture_list.lay_out(images, folder, fitted.fed if is_padded else None)
+        with rknn_toolkit.captured(log):
+            rknn = rknn_toolkit.build(arguments, folder / "slim.onnx", listed, log, verbose=True)
+        compilation = rknn_toolkit.parse_log(log)
+        with (
+            gates.exporting(
+                target, compilation, fitted.shape, fitted.mean, fitted.std
+            ) as temporary,
+            rknn_toolkit.captured(log),
+        ):
+            code = rknn.export_rknn(str(temporary))
+            rknn_toolkit.require_success("export_rknn", code, log)
+        rknn.release()
+    log.unlink(missing_ok=True)  # it went well; a failure keeps its log
+    return compilation
+
+
+def _log_file(target: Path) -> Path:
+    """A file beside the model for the toolkit's output: none but an earlier one of its own."""
+    number = 1
+    while True:
+        log = target.with_name(f"{target.stem}.export{f'-{number}' if number > 1 else ''}.log")
+        if not log.exists() or _is_the_toolkits(log):
+            return log
+        number += 1
+
+
+def _is_the_toolkits(log: Path) -> bool:
+    with log.open("rb") as file:
+        return b"rknn-toolkit2 version" in file.read(10_000)

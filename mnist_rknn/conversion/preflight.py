@@ -11,13 +11,22 @@ import onnx
 from onnx import TensorProto, numpy_helper
 
 from ..data import dataset
-from ..errors import PipelineError
+from ..errors import Cure, Finding, PipelineError
 from ..files import relative, sha256
 from ..recipe import Recipe
 from . import calibration, onnx_graph
 
-OPSETS = range(12, 20)  # what rknn-toolkit2 reads
+OPSETS = range(7, 20)  # what rknn-toolkit2 2.3.2 built with the answers of onnxruntime (measured)
 STANDARD_DOMAINS = ("", "ai.onnx")
+_QUANTIZED = (
+    "QuantizeLinear", "DequantizeLinear", "DynamicQuantize", "QLinear", "QGemm", "ConvInteger",
+    "MatMulInteger",
+)  # fmt: skip
+_OF_DOMAIN = {
+    "ai.onnx.ml": "trees, support vectors and the like are no network, and the NPU runs networks",
+    "com.microsoft": "it was optimised by onnxruntime; give the graph from before that",
+}
+_EXPORT = Cure("run 03_export again", "export it to ONNX again")
 
 
 def check_graph(model: onnx.ModelProto, recipe: Recipe, classes: int) -> None:
@@ -27,14 +36,14 @@ def check_graph(model: onnx.ModelProto, recipe: Recipe, classes: int) -> None:
         classes: number of classes, the width of the logits.
 
     Raises:
-        PipelineError: names the tensor or node and the cure.
+        Finding: names the tensor or node and the cure.
     """
     check_convertible(model, [1, 3, recipe.image.height, recipe.image.width])
     output = onnx_graph.shape(onnx.shape_inference.infer_shapes(model).graph.output[0])
     if output != [1, classes]:
-        raise PipelineError(
-            f"the graph answers with {output}, for {classes} labels it must be [1, {classes}]: "
-            "run 03_export again"
+        raise Finding(
+            f"the graph answers with {output}, for {classes} labels it must be [1, {classes}]",
+            _EXPORT,
         )
 
 
@@ -44,53 +53,93 @@ def check_convertible(model: onnx.ModelProto, input_shape: list[int]) -> None:
     Args:
         input_shape: [1, 3, H, W].
     """
-    again = "run 03_export again"
-    for used in model.opset_import:
-        if used.domain in STANDARD_DOMAINS and used.version not in OPSETS:
-            raise PipelineError(
-                f"the graph is of ONNX opset {used.version}, rknn-toolkit2 reads {OPSETS[0]} to "
-                f"{OPSETS[-1]}: set export.opset to 14 and {again}"
-            )
-    _check_nodes(model.graph, again)
+    check_operators(model)
     source = onnx_graph.input_of(model)
     if source.type.tensor_type.elem_type != TensorProto.FLOAT:
         kind = TensorProto.DataType.Name(source.type.tensor_type.elem_type)
-        raise PipelineError(f"the graph's input {source.name} is {kind}, not FLOAT: {again}")
-    _check_weights(model.graph, again)
+        raise Finding(f"the graph's input {source.name} is {kind}, not FLOAT", _EXPORT)
+    _check_weights(model.graph)
     onnx_graph.require_static(model, input_shape)
     onnx_graph.require_logits(model)
 
 
-def _check_nodes(graph: onnx.GraphProto, again: str) -> None:
-    for node in graph.node:
-        if node.domain not in STANDARD_DOMAINS:
-            raise PipelineError(
-                f"node {node.name} ({node.op_type}) is of the domain {node.domain}, which "
-                f"rknn-toolkit2 does not know: {again}"
+def check_operators(model: onnx.ModelProto) -> None:
+    """Check opset and nodes, which stay as they are whatever is done to a graph before the build.
+
+    Raises:
+        Finding: names the node and the cure.
+    """
+    for used in model.opset_import:
+        if used.domain in STANDARD_DOMAINS and used.version not in OPSETS:
+            raise Finding(
+                f"the graph is of ONNX opset {used.version}, rknn-toolkit2 reads {OPSETS[0]} to "
+                f"{OPSETS[-1]}",
+                Cure(
+                    "set export.opset to 14 and run 03_export again",
+                    "export it again with another opset, such as torch.onnx.export(..., "
+                    "opset_version=17) or tf2onnx --opset 17",
+                ),
             )
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear"):
-            raise PipelineError(
-                f"the graph is quantized already ({node.name}, {node.op_type}), and would be a "
-                f"second time: give the float graph; {again}"
-            )
-        if node.op_type in ("If", "Loop", "Scan"):
-            raise PipelineError(
-                f"node {node.name} ({node.op_type}) decides at run time, the NPU runs a fixed "
-                "list of layers: export the network without it"
-            )
+    switched_on = {
+        name
+        for name, value in onnx_graph.values(model).items()
+        if value.dtype == bool and value.any()
+    }
+    for node in model.graph.node:
+        _check_node(node, switched_on)
 
 
-def _check_weights(graph: onnx.GraphProto, again: str) -> None:
+def _check_node(node: onnx.NodeProto, switched_on: set[str]) -> None:
+    name = f"node {node.name or node.output[0]} ({node.op_type})"
+    if node.op_type.startswith(_QUANTIZED):
+        raise Finding(
+            f"the graph is quantized already ({node.name}, {node.op_type}), and would be a second "
+            "time: give the float graph",
+            Cure("run 03_export again", "the toolkit quantizes it itself"),
+        )
+    if node.domain not in STANDARD_DOMAINS:
+        raise Finding(
+            f"{name} is of the domain {node.domain}, which rknn-toolkit2 does not know",
+            Cure(
+                "run 03_export again",
+                _OF_DOMAIN.get(node.domain, "export the network with ONNX's own operators"),
+            ),
+        )
+    if node.op_type in ("If", "Loop", "Scan"):
+        raise Finding(
+            f"{name} decides at run time, the NPU runs a fixed list of layers",
+            Cure(*["export the network without it"] * 2),
+        )
+    if _is_training(node, switched_on):
+        raise Finding(
+            f"{name} is in training mode, in which it answers otherwise",
+            Cure("run 03_export again", "call model.eval() before the export"),
+        )
+
+
+def _is_training(node: onnx.NodeProto, switched_on: set[str]) -> bool:
+    """Whether a BatchNormalization counts its own averages, or a Dropout was exported to drop."""
+    if node.op_type == "BatchNormalization":
+        attributes = {attribute.name: attribute.i for attribute in node.attribute}
+        return bool(attributes.get("training_mode")) or sum(map(bool, node.output)) > 1
+    return node.op_type == "Dropout" and len(node.input) > 2 and node.input[2] in switched_on
+
+
+def _check_weights(graph: onnx.GraphProto) -> None:
     for weight in graph.initializer:
         if weight.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE):
             kind = TensorProto.DataType.Name(weight.data_type)
-            raise PipelineError(f"weight {weight.name} is {kind}, not FLOAT: {again}")
+            raise Finding(f"weight {weight.name} is {kind}, not FLOAT", _EXPORT)
         if weight.data_type == TensorProto.FLOAT:
             values = numpy_helper.to_array(weight)
             if not np.isfinite(values).all():
-                raise PipelineError(
+                raise Finding(
                     f"weight {weight.name} holds values that are not finite: the training went "
-                    "astray; lower train.learning_rate and run 02_train"
+                    "astray",
+                    Cure(
+                        "lower train.learning_rate and run 02_train",
+                        "train it again, with a lower learning rate",
+                    ),
                 )
 
 

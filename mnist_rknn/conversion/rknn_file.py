@@ -10,267 +10,280 @@ The layout, found by looking at files of toolkit 2.3.2 and 2.5.0 (little-endian)
 | 0x40      | payload of n bytes: weights, command lists, a settings text     |
 | 0x40 + n  | u64 m, then m bytes of JSON: platform, tensors, toolkit version |
 
-The file ends exactly there. In the payload of a mini model stands a FlatBuffer with the
-identifier `RKNN`; field 8 of its root table is the custom string. Nothing read from a file is
-trusted: offsets are checked, sizes are limited.
+The file ends exactly there. In files of version 1 the payload begins at 0x18 (so the reader of
+`rknncli`); of versions but the two above only chip and toolkit are read.
 """
 
-import ast
 import json
-import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pydantic import BaseModel
-
-from ..errors import PipelineError
+from .. import file_kinds
+from ..errors import Cure, Finding
 from ..files import relative
+from . import damage, rknn_description
+from .rknn_description import Description, Origin, Tensor
 from .rknn_toolkit import PLATFORM
 
 MAGIC = b"RKNN\0\0\0\0"
 MINI, FULL = 0x1004, 6
-HEADER = 0x40
+HEADER, OLD_HEADER = 0x40, 0x18
 MODULE_MB = 256  # all the memory the module has: no larger file is read
-_LARGEST_TEXT = 1 << 20  # bytes of the settings text in the payload, and of the JSON
-_CUSTOM_STRING = 8  # its field in the FlatBuffer's root table
-
-
-@dataclass(frozen=True)
-class Tensor:
-    """An input or output of the model. Shape is [N, C, H, W] for the input."""
-
-    name: str
-    shape: list[int]
-    dtype: str
-    range: tuple[float, float] | None  # float values the INT8 range stands for
-    mean: list[float] | None = None  # pixel units, inputs only
-    std: list[float] | None = None
-
-    @property
-    def scale(self) -> float | None:
-        """Float value of one INT8 step: value = (q - zero_point) * scale."""
-        return (self.range[1] - self.range[0]) / 255 if self.range else None
-
-    @property
-    def zero_point(self) -> int | None:
-        """The INT8 number that stands for 0.0, from -128 to 127."""
-        if not self.range or not self.scale:
-            return None
-        return max(-128, min(127, round(-128 - self.range[0] / self.scale)))
-
-    def quantization(self) -> tuple[float, int]:
-        """Scale and zero point of an INT8 tensor.
-
-        Raises:
-            PipelineError: the file gives the tensor no range: it is not INT8.
-        """
-        if self.scale is None or self.zero_point is None:
-            raise PipelineError(f"{self.name} is {self.dtype}, not INT8: run 05_convert again")
-        return self.scale, self.zero_point
+_AGAIN = Cure("run 05_convert again", "copy it again, in binary mode, or convert it again")
+_CONVERT = Cure("run 05_convert", "convert its ONNX model with `mnist-rknn export`")
+_OTHER_KINDS = {
+    "onnx": "convert it with `mnist-rknn export`",
+    "gz": "unpack it with gunzip",
+    "zip": "unpack it and name the .rknn file in it",
+}
 
 
 @dataclass(frozen=True)
 class RknnFile:
     """What a `.rknn` file says of itself."""
 
-    mini: bool
+    version: int  # of the file's form
     target_platforms: list[str]
     toolkit: str
-    input: Tensor
-    output: Tensor
+    inputs: list[Tensor]  # none of a form that is not known
+    outputs: list[Tensor]
     custom_string: str | None  # of a mini model: what RKNN.config(custom_string=...) was given
     size: int  # bytes of the whole file
 
+    @property
+    def mini(self) -> bool:
+        """Whether it is of the kind for chips as small as the RV1106."""
+        return self.version >> 8 == MINI >> 8
 
-# What is read of the JSON behind the payload, and of the settings text in it.
+    @property
+    def is_known(self) -> bool:
+        """Whether more than chip and toolkit is read of files of its version."""
+        return self.version in (MINI, FULL)
 
+    @property
+    def input(self) -> Tensor:
+        """The picture, of a file without `problems`."""
+        return self.inputs[0]
 
-class _Type(BaseModel):
-    vx_type: str
-
-
-class _Entry(BaseModel):
-    tensor_id: int
-    url: str
-    size: list[int]
-    dtype: _Type
-
-
-class _Edge(BaseModel):
-    left: str
-    right_tensor_id: int
-
-
-class _Description(BaseModel):
-    target_platform: list[str]
-    version: str
-    norm_tensor: list[_Entry]
-    graph: list[_Edge]
-
-
-class _Attributes(BaseModel):
-    mean: list[float] | None = None
-    std: list[float] | None = None
-
-
-class _Range(BaseModel):
-    min: list[float] = []
-    max: list[float] = []
-
-
-class _Settings(BaseModel):
-    attrs: dict[str, _Attributes] = {}
-    quant_tab: dict[str, _Range] = {}
+    @property
+    def output(self) -> Tensor:
+        """The logits, of a file without `problems`."""
+        return self.outputs[0]
 
 
 def read(path: Path) -> RknnFile:
     """Parse a `.rknn` file.
 
     Raises:
-        PipelineError: not an `.rknn` file, cut short, or of an unknown version.
+        Finding: not an `.rknn` file, cut short, changed on the way, or of an unknown version.
     """
     name = relative(path)
-    again = "run 05_convert again"
+    if path.is_dir():
+        raise Finding(f"{name} is a folder", Cure(_AGAIN.step, "name the .rknn file in it"))
     if not path.is_file():
-        raise PipelineError(f"{name} is missing: run 05_convert first")
+        raise Finding(f"{name} is missing", Cure("run 05_convert first", "name a .rknn file"))
     if path.stat().st_size > MODULE_MB << 20:
-        raise PipelineError(
+        raise Finding(
             f"{name} has {path.stat().st_size >> 20:,} MB, more than all the memory of the module "
-            f"({MODULE_MB} MB): it is no model for it"
+            f"({MODULE_MB} MB)",
+            Cure(*["it is no model for it"] * 2),
         )
     content = path.read_bytes()
-    if content[:8] != MAGIC:
-        raise PipelineError(f"{name} does not begin with RKNN, so it is no .rknn file: {again}")
+    if content[:4] != MAGIC[:4]:
+        raise _no_rknn(path)
     if len(content) < HEADER:
-        raise PipelineError(f"{name} is cut short within its header: {again}")
-    version, payload_length = struct.unpack_from("<QQ", content, 8)
-    if version not in (MINI, FULL):
-        raise PipelineError(f"{name} has the unknown version {version:#x}: {again}")
-    trailer = HEADER + payload_length
+        raise Finding(f"{name} is cut short within its header", _AGAIN)
+    version, length = struct.unpack_from("<QQ", content, 8)
+    if changed := damage.of(content):
+        raise Finding(f"{name} {changed}", _AGAIN)
+    if content[4:8] != MAGIC[4:] or not _is_version(version):
+        raise Finding(f"{name} has the unknown version {version:#x}", _AGAIN)
+    if version in (MINI, FULL):
+        return _read(name, content, version, HEADER + length)
+    return _read_origin(name, content, version, length)
+
+
+def _is_version(version: int) -> bool:
+    """Whether it is of a kind that Rockchip has used: 1 to 6, and 0x1001 to 0x1004."""
+    return version >> 8 in (FULL >> 8, MINI >> 8) and 0 < version & 0xFF <= FULL
+
+
+def _no_rknn(path: Path) -> Finding:
+    name, kind = relative(path), file_kinds.of(path)
+    if not kind.key:
+        return Finding(f"{name} does not begin with RKNN, so it is no .rknn file", _AGAIN)
+    cure = _OTHER_KINDS.get(kind.key, kind.cure)
+    cure = "name the .rknn file" if cure == file_kinds.NOT_HERE else cure
+    return Finding(f"{name} is {kind.what}, no .rknn file", Cure(_AGAIN.step, cure))
+
+
+def _read(name: str, content: bytes, version: int, trailer: int) -> RknnFile:
     if len(content) < trailer + 8:
-        raise PipelineError(
+        raise Finding(
             f"{name} is cut short: {len(content)} bytes, its header announces "
-            f"at least {trailer + 8}: {again}"
+            f"at least {trailer + 8}",
+            _AGAIN,
         )
     (length,) = struct.unpack_from("<Q", content, trailer)
     if len(content) != trailer + 8 + length:
-        raise PipelineError(
-            f"{name} has {len(content)} bytes, its header announces {trailer + 8 + length}: {again}"
+        raise Finding(
+            f"{name} has {len(content)} bytes, its header announces {trailer + 8 + length}",
+            _AGAIN,
         )
-    if length > _LARGEST_TEXT:
-        raise PipelineError(f"{name} has a description of {length:,} bytes, too long: {again}")
+    if length > rknn_description.LARGEST_TEXT:
+        raise Finding(f"{name} has a description of {length:,} bytes, too long", _AGAIN)
     payload = content[HEADER:trailer]
     try:
-        description = _Description.model_validate(json.loads(content[trailer + 8 :]))
-        settings = _settings(payload)
-        entries = {entry.tensor_id: entry for entry in description.norm_tensor}
-        tensors = {
-            edge.left: _tensor(entries[edge.right_tensor_id], settings)
-            for edge in description.graph
-        }
+        description = Description.model_validate(json.loads(content[trailer + 8 :]))
         return RknnFile(
-            mini=version == MINI,
+            version=version,
             target_platforms=description.target_platform,
             toolkit=description.version,
-            input=tensors["input"],
-            output=tensors["output"],
-            custom_string=_custom_string(payload) if version == MINI else None,
+            inputs=description.tensors("input", payload),
+            outputs=description.tensors("output", payload),
+            custom_string=rknn_description.custom_string(payload) if version == MINI else None,
             size=len(content),
         )
     except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError):
         # ValueError: no JSON, no UTF-8, a wrong type; the last three: ast, on a hostile text
-        raise PipelineError(f"{name} has a description that cannot be read: {again}") from None
+        raise Finding(f"{name} has a description that cannot be read", _AGAIN) from None
 
 
-def _settings(payload: bytes) -> _Settings:
-    """The settings text in the payload: a Python literal with means, stds and ranges."""
-    start = payload.find(b"{'attrs': {")
-    text = payload[start : start + _LARGEST_TEXT].partition(b"\0")[0] if start >= 0 else b""
-    end = re.search(rb"'dynamic_shapes': \{.*?\}\}", text, re.DOTALL)
-    return _Settings.model_validate(ast.literal_eval(text[: end.end()].decode()) if end else {})
-
-
-def _custom_string(payload: bytes) -> str | None:
-    """The custom string, read from the FlatBuffer (flatbuffers.dev/internals); None if absent."""
-    start = payload.find(b"RKNN") - 4
-    if start < 0:
-        return None
-    try:
-        root = start + struct.unpack_from("<I", payload, start)[0]
-        fields = root - struct.unpack_from("<i", payload, root)[0]
-        if fields < 0 or struct.unpack_from("<H", payload, fields)[0] < 6 + 2 * _CUSTOM_STRING:
-            return None
-        offset = struct.unpack_from("<H", payload, fields + 4 + 2 * _CUSTOM_STRING)[0]
-        if offset == 0:
-            return None
-        text = root + offset + struct.unpack_from("<I", payload, root + offset)[0]
-        length = struct.unpack_from("<I", payload, text)[0]
-        found = payload[text + 4 : text + 4 + length]
-        return found.decode() if len(found) == length <= _LARGEST_TEXT else None
-    except (struct.error, UnicodeDecodeError):
-        return None
-
-
-def _tensor(entry: _Entry, settings: _Settings) -> Tensor:
-    attributes = settings.attrs.get(entry.url, _Attributes())
-    table = settings.quant_tab.get(entry.url, _Range())
-    return Tensor(
-        name=entry.url,
-        shape=entry.size,
-        dtype=entry.dtype.vx_type,
-        range=(table.min[0], table.max[0]) if table.min and table.max else None,
-        mean=attributes.mean,
-        std=attributes.std,
+def _read_origin(name: str, content: bytes, version: int, payload: int) -> RknnFile:
+    """Chip and toolkit of a file whose form is known no further."""
+    for header in (OLD_HEADER, HEADER):
+        trailer = header + payload
+        if len(content) < trailer + 8:
+            continue
+        (length,) = struct.unpack_from("<Q", content, trailer)
+        try:
+            text = content[trailer + 8 : trailer + 8 + min(length, rknn_description.LARGEST_TEXT)]
+            origin = Origin.model_validate(json.loads(text))
+        except (ValueError, RecursionError):
+            continue
+        chips = origin.target_platform
+        chips = [chips] if isinstance(chips, str) else chips
+        return RknnFile(version, chips, origin.version, [], [], None, len(content))
+    raise Finding(
+        f"{name} is of version {version:#x}, an older form, and does not say for which chip",
+        _AGAIN,
     )
 
 
-def problems(file: RknnFile) -> list[str]:
-    """Why the module would refuse or misread a parsed file, a line each; empty if nothing.
+def problems(file: RknnFile) -> list[Finding]:
+    """Why the module would refuse or misread a parsed file; empty if nothing.
 
     Only what the file itself can say: whether mean and std are the ones the network was
     trained with, only its recipe knows (`require_deployable`).
     """
     found = []
     if PLATFORM not in file.target_platforms:
+        chips = ", ".join(map(str, file.target_platforms)) or "no chip"
+        found.append((f"the .rknn file is for {chips}, the module is an {PLATFORM}", _CONVERT))
+    if not file.is_known:
         found.append(
-            f"the .rknn file is for {', '.join(map(str, file.target_platforms)) or 'no chip'}, the "
-            f"module is an {PLATFORM}: run 05_convert"
-        )
-    if not file.mini:
-        found.append(
-            "the .rknn file is a full model, which the RV1106 runtime cannot load: it was "
-            "built with dynamic_input or for a larger chip; run 05_convert"
-        )
-    for role, tensor in (("input", file.input), ("output", file.output)):
-        if tensor.dtype != "int8":
-            found.append(
-                f"the {role} {tensor.name} is {tensor.dtype}, the module's SDK works on int8: "
-                "quantize the model and leave Softmax out"
+            (
+                f"it is a file of version {file.version:#x}, made by toolkit "
+                f"{file.toolkit or '(which it does not say)'}; the RV1106 runs {MINI:#x}, and "
+                "nothing more is read of others",
+                _CONVERT,
             )
-    if len(file.input.shape) != 4 or file.input.shape[:2] != [1, 3]:
-        found.append(
-            f"the input is {file.input.shape}, the module's SDK feeds one picture of three "
-            "channels, [1, 3, H, W]"
         )
-    elif file.input.shape[3] % 16:
+    elif not file.mini:
         found.append(
-            f"the input is {file.input.shape[3]} pixels wide: the NPU reads rows in steps of 16; "
-            "set image.width to a multiple of 16"
+            (
+                "the .rknn file is a full model, which the RV1106 runtime cannot load: it was "
+                "built with dynamic_input or for a larger chip",
+                _CONVERT,
+            )
         )
-    if len(file.output.shape) != 2 or file.output.shape[0] != 1:
-        found.append(
-            f"the output is {file.output.shape}, the module's SDK reads one row of logits, [1, C]"
-        )
-    if file.input.mean is None or file.input.std is None:
-        found.append("no mean and std are in the file: the NPU would not normalise the picture")
-    elif max(file.input.std) <= 1 and max(file.input.mean) <= 1 and file.input.mean != [0, 0, 0]:
-        found.append(
-            f"mean {file.input.mean} and std {file.input.std} look like fractions, and the NPU "
-            "counts pixels from 0 to 255: multiply them by 255 and run 05_convert"
-        )
+    if file.is_known:
+        found += _tensor_problems(file)
+    return [Finding(cause, cure) for cause, cure in found]
+
+
+def _tensor_problems(file: RknnFile) -> list[tuple[str, Cure]]:
+    found = []
+    for role, tensors in (("input", file.inputs), ("output", file.outputs)):
+        if len(tensors) != 1:
+            names = ", ".join(tensor.name for tensor in tensors)
+            found.append(
+                (
+                    f"it has {len(tensors)} {role}s ({names}), and the module's classifier has one",
+                    Cure(
+                        "run 03_export", "export the network with one picture and one row of logits"
+                    ),
+                )
+            )
+        found += [
+            (
+                f"the {role} {tensor.name} is {tensor.dtype}, the module's SDK works on int8",
+                Cure(*["quantize the model and leave Softmax out"] * 2),
+            )
+            for tensor in tensors
+            if tensor.dtype != "int8"
+        ]
+    return found + _shape_problems(file) + _normalisation_problems(file)
+
+
+def _shape_problems(file: RknnFile) -> list[tuple[str, Cure]]:
+    found = []
+    for tensor in file.inputs[:1]:
+        if len(tensor.shape) != 4 or tensor.shape[:2] != [1, 3]:
+            found.append(
+                (
+                    f"the input is {tensor.shape}, the module's SDK feeds one picture of three "
+                    "channels, [1, 3, H, W]",
+                    Cure("run 03_export", "convert it with `mnist-rknn export --to-rgb`"),
+                )
+            )
+    for tensor in file.outputs[:1]:
+        if len(tensor.shape) != 2 or tensor.shape[0] != 1:
+            found.append(
+                (
+                    f"the output is {tensor.shape}, the module's SDK reads one row of logits, "
+                    "[1, C]",
+                    Cure("run 03_export", "convert it with `mnist-rknn export`"),
+                )
+            )
     return found
+
+
+def _normalisation_problems(file: RknnFile) -> list[tuple[str, Cure]]:
+    for tensor in file.inputs[:1]:
+        mean, std = tensor.mean, tensor.std
+        if not mean or not std:
+            return [
+                (
+                    "no mean and std are in the file: the NPU would not normalise the picture",
+                    Cure("run 05_convert", "give them when it is converted"),
+                )
+            ]
+        if max(std) <= 1 and max(map(abs, mean)) <= 1 and mean != [0, 0, 0]:
+            return [
+                (
+                    f"mean {mean} and std {std} look like fractions, and the NPU counts pixels "
+                    "from 0 to 255",
+                    Cure(
+                        "multiply them by 255 and run 05_convert",
+                        "multiply them by 255, or write type fp32, and convert it again",
+                    ),
+                )
+            ]
+    return []
+
+
+def remarks(file: RknnFile) -> list[str]:
+    """What works, but not with every program; a sentence each."""
+    width = file.inputs[0].shape[-1] if file.inputs and len(file.inputs[0].shape) == 4 else 0
+    if width % 16 == 0:
+        return []
+    return [
+        f"the input is {width} pixels wide, and the NPU reads rows in steps of 16: a program must "
+        "leave a gap behind each row (the runtime's w_stride), and the maker's example does not; "
+        "with its option --pad-to `mnist-rknn export` makes a model that needs none"
+    ]
 
 
 def require_deployable(
@@ -288,67 +301,23 @@ def require_deployable(
         custom_string: what the file was given to hold; None leaves it unchecked.
 
     Raises:
-        PipelineError: names what is wrong and why the board would refuse or misread it.
+        Finding: names what is wrong and why the board would refuse or misread it.
     """
     for problem in problems(file):
-        raise PipelineError(problem)
+        raise problem
     if file.input.shape != input_shape:
-        raise PipelineError(f"the input is {file.input.shape}, the recipe's image is {input_shape}")
+        raise Finding(
+            f"the input is {file.input.shape}, the recipe's image is {input_shape}", _CONVERT
+        )
     if file.input.mean != mean or file.input.std != std:
-        raise PipelineError(
+        raise Finding(
             f"the .rknn file normalises with mean {file.input.mean} and std {file.input.std}, the "
-            f"recipe with {mean} and {std}: run 05_convert"
+            f"recipe with {mean} and {std}",
+            _CONVERT,
         )
     if custom_string is not None and file.custom_string != custom_string:
-        raise PipelineError(
+        raise Finding(
             f"the custom string of the .rknn file is {file.custom_string!r}, not "
-            f"{custom_string!r}: it was made from another ONNX model; run 05_convert"
+            f"{custom_string!r}: it was made from another ONNX model",
+            _CONVERT,
         )
-
-
-def to_json(file: RknnFile, problems: list[str]) -> dict[str, Any]:
-    """What `mnist-rknn inspect --json` prints."""
-    tensors = {
-        role: {
-            "name": tensor.name,
-            "shape": tensor.shape,
-            "dtype": tensor.dtype,
-            "scale": tensor.scale,
-            "zero_point": tensor.zero_point,
-            "mean": tensor.mean,
-            "std": tensor.std,
-        }
-        for role, tensor in (("input", file.input), ("output", file.output))
-    }
-    return {
-        "target_platforms": file.target_platforms,
-        "kind": "mini" if file.mini else "full",
-        "toolkit": file.toolkit,
-        "bytes": file.size,
-        **tensors,
-        "custom_string": file.custom_string,
-        "problems": problems,
-    }
-
-
-def text(file: RknnFile, problems: list[str], name: str) -> str:
-    """The same for people."""
-    kind = "mini model, what" if file.mini else "full model, which"
-    runs = "the RV1106 runs" if file.mini else "the RV1106 cannot load"
-    lines = [
-        f"file      {name}, {file.size / 1024:,.1f} KB",
-        f"chip      {', '.join(file.target_platforms)}",
-        f"kind      {kind} {runs}",
-        f"toolkit   {file.toolkit}",
-    ]
-    for role, tensor in (("input", file.input), ("output", file.output)):
-        lines.append(f"{role:<9} {tensor.name}: {tensor.dtype} {tensor.shape}")
-        if tensor.scale is not None:
-            lines.append(f"          value = (q - ({tensor.zero_point})) * {tensor.scale:.6g}")
-        if tensor.mean is not None:
-            lines.append(f"          the NPU computes (pixel - {tensor.mean}) / {tensor.std}")
-    lines.append(f"custom    {file.custom_string or 'none'}")
-    lines += [f"problem   {problem}" for problem in problems]
-    if not problems:
-        lines.append("verdict   nothing wrong with it that a file can show; board: not measured")
-    return "\n".join(lines)

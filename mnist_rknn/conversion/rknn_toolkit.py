@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from ..capture import output_to
-from ..errors import PipelineError
+from ..errors import Cure, Finding, PipelineError
 from ..files import relative
 from ..recipe import Recipe
 from ..records import Compilation, Layer
@@ -46,36 +46,55 @@ CPU_OPERATORS = frozenset(
     ]
 )
 
-# What the toolkit says, and what it means. Looked for in its log and exceptions, in order.
+# What the toolkit says, what it means, and what mends it. Looked for in its log and exceptions, in
+# order. Before it is called, our own checks look for most of this: they know the line or the name.
+_LIST = Cure("run 04_calibration", "write one picture file a line into the list")
+_PICTURE = Cure("run `mnist-rknn run 01 --force`", "take it off the list, or get it again")
+_GRAPH = Cure("run 03_export again", "export the network to ONNX again")
 TRANSLATIONS = (
-    (r"is invalid!", "a calibration image is missing or damaged: run `mnist-rknn run 01 --force`"),
-    (r"Unsupport file", "a line of the calibration list is no picture file: run 04_calibration"),
     (
-        r"dataset.*not (exist|found)|No such file.*txt",
-        "the calibration list is missing: run 04_calibration",
+        r"are constants, The model is invalid",
+        "every weight is 0, so the answer is the same for every picture",
+        Cure("train again with 02_train", "give the model that was trained"),
     ),
-    (r"list index out of range", "the ONNX graph is empty: run 03_export again"),
+    (r"is invalid!", "a calibration image is missing or damaged", _PICTURE),
+    (r"Unsupport file", "a line of the calibration list is no picture file", _LIST),
+    (r"dataset.*not (exist|found)|No such file.*txt", "the calibration list is missing", _LIST),
+    (r"list index out of range", "the ONNX graph is empty", _GRAPH),
     (
         r"opset.*(not support|unsupport|<=)|Unsupport onnx opset",
-        "the ONNX opset is not one it reads: use 12 to 19",
+        "the ONNX opset is not one it reads",
+        Cure("use 7 to 19 for export.opset", "export it with opset 7 to 19"),
     ),
     (
         r"invalid target_platform|target_platform.*(unsupport|not in)",
-        f"it does not know the chip: use {PLATFORM}",
+        "it does not know the chip",
+        Cure(*[f"use {PLATFORM}"] * 2),
     ),
     (
         r"not support.*dtype|quantized_dtype",
-        f"it cannot build this data type for {PLATFORM}: use {QUANTIZED_DTYPE}",
+        f"it cannot build this data type for {PLATFORM}",
+        Cure(*[f"use {QUANTIZED_DTYPE}"] * 2),
     ),
     (
         r"contains? nan|float NaN|NaN to integer",
-        "a std is 0 or a weight is not a number: correct image.std in the recipe, or train again",
+        "a std is 0 or a weight is not a number",
+        Cure("correct image.std in the recipe, or train again", "correct std, or train again"),
     ),
     (
         r"no devices/emulators found|Get board target failed|get_board_info",
-        "there is no board here: the simulator is init_runtime() without a target",
+        "there is no board here",
+        Cure(*["the simulator is init_runtime() without a target"] * 2),
     ),
-    (r"input.?shape|input_size_list", "the input shape does not fit the graph: run 03_export"),
+    (
+        r"input.?shape|input_size_list",
+        "the input shape does not fit the graph",
+        Cure("run 03_export", "write the graph's own into load_onnx.input_size_list"),
+    ),
+)
+_UNKNOWN = Cure(
+    "look into the log",
+    "look into the log; an operator it does not know is best replaced in the network",
 )
 
 
@@ -148,7 +167,7 @@ def captured(log: Path) -> Iterator[None]:
         except Exception as error:  # the toolkit raises everything from ValueError to IndexError
             file.write(f"\n{type(error).__name__}: {error}\n")
             file.flush()
-            raise PipelineError(explain("rknn-toolkit2", log)) from error
+            raise failure("rknn-toolkit2", log) from error
 
 
 @contextlib.contextmanager
@@ -194,7 +213,7 @@ def require_success(call: str, code: int, log: Path) -> None:
         PipelineError: the code is not 0; the message is what the log says, in plain words.
     """
     if code != 0:
-        raise PipelineError(explain(f"RKNN.{call}", log))
+        raise failure(f"RKNN.{call}", log)
 
 
 def build(
@@ -226,8 +245,8 @@ def build(
     return rknn
 
 
-def explain(call: str, log: Path) -> str:
-    """One line about the last error in a toolkit log."""
+def failure(call: str, log: Path) -> Finding:
+    """What the last error in a toolkit log means, in plain words."""
     text = log.read_text(encoding="utf-8", errors="replace") if log.is_file() else ""
     text = re.sub(r"\x1b\[[\d;]*m", "", text)  # its colours
     errors = [
@@ -238,13 +257,13 @@ def explain(call: str, log: Path) -> str:
     errors = [re.sub(r"^E\s+(RKNN: \[[\d:.]+\] )?", "", line) for line in errors]
     noise = ("===", "---", "Traceback", "ValueError: Traceback", "rknn-toolkit2 version")
     errors = [line for line in errors if line and not line.startswith(noise)]
-    reason = errors[-1] if errors else "no reason given"
-    for pattern, meaning in TRANSLATIONS:
+    reason, cure = errors[-1][:200] if errors else "no reason given", _UNKNOWN
+    for pattern, meaning, mending in TRANSLATIONS:
         said = [line for line in errors if re.search(pattern, line, re.IGNORECASE)]
         if said:
-            reason = f"{meaning} (its words: {said[-1][:120]})"
+            reason, cure = f"{meaning} (its words: {said[-1][:120]})", mending
             break
-    return f"{call} failed: {reason} (whole log: {relative(log)})"
+    return Finding(f"{call} failed, {relative(log)} has the whole log: {reason}", cure)
 
 
 def parse_log(log: Path) -> Compilation:

@@ -19,7 +19,7 @@ from ..files import read_json, relative, replacing, sha256
 from ..recipe import Recipe
 from ..records import Board, checked
 from ..verification import golden, manifest
-from . import deploy
+from . import deploy, ssh_link
 
 BENCH = 100  # calls
 _SECONDS = 300  # for one command on the module
@@ -36,11 +36,20 @@ true
 """
 
 
+# BusyBox may be built without sha256sum; Python is there, or nothing would run.
+_HASH = r"""
+hashes() { sha256sum "$@" 2>/dev/null || python3 -c 'import hashlib, sys
+for name in filter(__import__("os").path.isfile, sys.argv[1:]):
+    print(hashlib.sha256(open(name, "rb").read()).hexdigest() + "  " + name)' "$@"; }
+"""
+
+
 class Module:
     """Commands on the module, through one OpenSSH connection.
 
     Args:
-        host: address or name, or "user@address"; the user is root by default, as on the module.
+        host: address, name or alias of OpenSSH's configuration, or "user@address", with ":port"
+            behind it or not; the user is root unless the configuration says another.
         config: an OpenSSH configuration file instead of the user's own.
 
     Raises:
@@ -48,10 +57,8 @@ class Module:
     """
 
     def __init__(self, host: str, control: Path, config: Path | None = None):
-        if not re.fullmatch(r"([\w.-]+@)?[\w.:%-]+", host) or host.startswith("-"):
-            raise PipelineError(f"HOST={host!r} is no address: write it as HOST=10.1.1.144")
-        self.host = host if "@" in host else f"root@{host}"
-        self._ssh = ["ssh", *(["-F", str(config)] if config else [])]
+        self.link = ssh_link.Link(host, config)
+        self._ssh = [*self.link.command]
         for option in (
             "BatchMode=yes",  # never asks for a password
             "StrictHostKeyChecking=yes",
@@ -64,6 +71,11 @@ class Module:
         ):
             self._ssh += ["-o", option]
 
+    @property
+    def host(self) -> str:
+        """The module as messages name it: user@address."""
+        return self.link.host
+
     def run(self, command: str, stdin: bytes | None = None) -> subprocess.CompletedProcess:
         """Run a shell command there; its exit status is the caller's to check."""
         try:
@@ -74,40 +86,14 @@ class Module:
                 timeout=_SECONDS,
                 check=False,
             )
-        except FileNotFoundError:
-            raise PipelineError("ssh is not installed: install openssh-client") from None
         except subprocess.TimeoutExpired:
             raise PipelineError(
                 f"{self.host} did not finish within {_SECONDS} s: restart the module"
             ) from None
         if result.returncode == 255:
-            raise PipelineError(self._connection_failure(result.stderr.decode(errors="replace")))
+            said = result.stderr.decode(errors="replace")
+            raise PipelineError(self.link.failure(said))
         return result
-
-    def _connection_failure(self, said: str) -> str:
-        host, address = self.host, self.host.rpartition("@")[2]
-        if "IDENTIFICATION HAS CHANGED" in said:
-            return (
-                f"the host key of {host} is not the one it had before: if the module was flashed "
-                f"anew, run `ssh-keygen -R {address}`, otherwise something else answers there"
-            )
-        if "host key is known" in said or "Host key verification failed" in said:
-            return (
-                f"{host} is not known yet: run `ssh {host}` once, compare the fingerprint it "
-                "shows and answer yes"
-            )
-        if "Permission denied" in said:
-            return f"{host} refused the key: run `ssh-copy-id {host}` once"
-        if "No such file or directory" in said and "-F" in self._ssh:
-            return f"the OpenSSH configuration {self._ssh[2]} does not exist"
-        for cause in ("timed out", "refused", "No route", "unreachable", "resolve hostname"):
-            if cause in said:
-                return (
-                    f"{host} cannot be reached ({cause}): plug the module in, wait until it has "
-                    "started, and check HOST"
-                )
-        last = said.strip().splitlines()[-1:] or ["connection lost"]
-        return f"the link to {host} was cut ({last[0].strip()}): check the cable and run again"
 
     def close(self) -> None:
         """End the connection."""
@@ -249,7 +235,7 @@ def copy(module: Module, bundle: Path, place: str) -> list[str]:
     wanted = {found.relative_to(bundle).as_posix(): sha256(found) for found in deploy.files(bundle)}
     quoted = shlex.quote(place)
     names = " ".join(map(shlex.quote, wanted))
-    there = module.run(f"cd {quoted} 2>/dev/null && sha256sum {names} 2>/dev/null; true").stdout
+    there = module.run(f"{_HASH}cd {quoted} 2>/dev/null && hashes {names}; true").stdout
     present = {
         name: digest
         for digest, _, name in (line.partition("  ") for line in there.decode().splitlines())
@@ -260,8 +246,8 @@ def copy(module: Module, bundle: Path, place: str) -> list[str]:
         partial = shlex.quote(f"{place}/{name}.partial")
         folder = shlex.quote(str(Path(place, name).parent))
         result = module.run(
-            f"mkdir -p {folder} && cat > {partial} && "
-            f'[ "$(sha256sum < {partial} | cut -c 1-64)" = {wanted[name]} ] && '
+            f"{_HASH}mkdir -p {folder} && cat > {partial} && "
+            f'[ "$(hashes {partial} | cut -c 1-64)" = {wanted[name]} ] && '
             f"mv {partial} {path} || {{ rm -f {partial}; false; }}",
             stdin=(bundle / name).read_bytes(),
         )
@@ -272,9 +258,26 @@ def copy(module: Module, bundle: Path, place: str) -> list[str]:
                     f"the module's disk is full while writing {name}: remove something from it, "
                     "or use a larger SD card"
                 )
+            if "Read-only file system" in said:
+                raise PipelineError(_read_only(module))
             last = said.strip().splitlines()[-1:] or ["its bytes differ"]
+            if "Permission denied" in said:
+                raise PipelineError(
+                    f"{module.host} may not write {name} ({last[0]}): use its user root, as "
+                    "HOST=root@address"
+                )
             raise PipelineError(f"{name} did not arrive whole ({last[0]}): run again")
     return changed
+
+
+def _read_only(module: Module) -> str:
+    """What makes the file system of the module's home writable."""
+    shown = module.run("df -P . 2>/dev/null | tail -n 1").stdout.decode(errors="replace").split()
+    place = shown[-1] if shown and shown[-1].startswith("/") else "/"
+    return (
+        f"the module's {place} is mounted read-only: run "
+        f"`{module.link.shown} mount -o remount,rw {place}`, then this again"
+    )
 
 
 def _program(module: Module, place: str) -> str:

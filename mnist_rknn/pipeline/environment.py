@@ -88,6 +88,7 @@ def check_all() -> Iterator[Check]:
         check_processor,
         check_python,
         check_disk,
+        check_path,
         check_packages,
         check_rknn,
         check_paddle,
@@ -130,9 +131,41 @@ def check_disk() -> Check:
     return Check("disk", "OK", f"{free:.1f} GB free")
 
 
+def check_path() -> Check:
+    """Whether PYTHONPATH puts other packages before those of this environment."""
+    own = _modules(_packages_folder())
+    for place in filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)):
+        if not Path(place).is_dir() or Path(place).resolve() == REQUIREMENTS.parent:
+            continue
+        both = sorted(own & _modules(place))
+        if both:
+            return Check(
+                "python path",
+                "FAIL",
+                f"PYTHONPATH puts {', '.join(both[:3])} of {place} before this environment's",
+                "run `unset PYTHONPATH`",
+            )
+    return Check("python path", "OK", "no other packages come first")
+
+
+def _modules(folder: str) -> set[str]:
+    """What can be imported from a folder, by name."""
+    names = {name for name in os.listdir(folder) if "-info" not in name and name[0] not in "_."}
+    return {name.partition(".")[0] for name in names}
+
+
+def _packages_folder() -> str:
+    import sysconfig
+
+    return sysconfig.get_paths()["purelib"]
+
+
 def pinned_packages() -> dict[str, str]:
     """Names and versions in requirements.txt that apply to this Python."""
-    from packaging.requirements import Requirement
+    try:
+        from packaging.requirements import Requirement
+    except ImportError:  # the set-up asks, and is not done; pip brings a copy of its own
+        from pip._vendor.packaging.requirements import Requirement  # type: ignore[assignment]
 
     pins = {}
     for line in REQUIREMENTS.read_text(encoding="utf-8").splitlines():

@@ -18,7 +18,8 @@ from typing import Annotated, Any, Literal, NamedTuple
 import numpy as np
 from pydantic import BaseModel, Field
 
-from ..conversion.rknn_file import RknnFile, Tensor
+from ..conversion.rknn_description import Tensor
+from ..conversion.rknn_file import RknnFile
 from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, write_json

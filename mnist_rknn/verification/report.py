@@ -18,7 +18,7 @@ from markupsafe import Markup
 from matplotlib.figure import Figure
 
 from .. import plots, recipe_file
-from ..conversion import calibration, rknn_file
+from ..conversion import calibration, rknn_file, rknn_text
 from ..data import dataset
 from ..errors import Fault, PipelineError
 from ..files import OUTPUT, read_json, relative, write_text
@@ -151,7 +151,8 @@ def _model(path: Path) -> dict[str, Any] | None:
         file = rknn_file.read(path)
     except PipelineError:  # missing or damaged: the step that met it has said so
         return None
-    return rknn_file.to_json(file, rknn_file.problems(file))
+    problems = [str(problem) for problem in rknn_file.problems(file)]
+    return rknn_text.to_json(file, problems, rknn_file.remarks(file))
 
 
 def _layers(layers: Compilation | None) -> dict[str, Any] | None:

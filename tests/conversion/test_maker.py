@@ -73,16 +73,22 @@ def test_blue_first_means_and_other_sizes_are_warned_of(place):
 
 REFUSED = {
     "output": ({"load_onnx": {"outputs": ["Add.53"]}}, "no tensor 'Add.53'; the logits are likely"),
-    "input": ({"load_onnx": {"inputs": ["image"]}}, "no input 'image'; its input is 'x'"),
-    "two outputs": ({"load_onnx": {"outputs": ["a", "b"]}}, "load_onnx.outputs"),
-    "size": ({"load_onnx": {"input_size_list": [[1, 3, 28, 28]]}}, "a multiple of 16"),
+    "input": ({"load_onnx": {"inputs": ["image"]}}, "no input 'image'; the graph's input is 'x'"),
+    "two outputs": ({"load_onnx": {"outputs": ["a", "b"]}}, "load_onnx.outputs names 2 tensors"),
+    "size": (
+        {"load_onnx": {"input_size_list": [[1, 3, 48]]}},
+        ", 3, 48, 48], [1, 3, 48] is written there: write [[1, 3, 48, 48]]",
+    ),
     "kind of values": ({"config": {"std": [0.5] * 3}}, "values from 0 to 1 need type fp32"),
     "twice 255": ({"config": {"type": "fp32"}}, "fp32 is for values from 0 to 1"),
-    "std 0": ({"config": {"std": [0, 1, 1]}}, "in pixels"),
+    "std 0": ({"config": {"std": [0, 1, 1]}}, "in pixels: it must be above 0"),
     "type": ({"config": {"type": "int4"}}, "config.type"),
-    "data type": ({"config": {"quantized_dtype": "w16a16i"}}, "use w8a8"),
+    "data type": ({"config": {"quantized_dtype": "w16a16i"}}, "write w8a8"),
     "float": ({"build": {"do_quantization": False}}, "no float mode"),
-    "no list": ({"build": {"dataset": "./none.txt"}}, "none.txt is missing: write one picture"),
+    "no list": (
+        {"build": {"dataset": "./none.txt"}},
+        "none.txt is missing: write a list, one picture",
+    ),
     "unknown key": ({"config": {"means": [1, 2, 3]}}, "config.means"),
 }
 
@@ -101,13 +107,13 @@ def test_mistake_in_the_recipe_is_one_line_and_harms_nothing(place, mistake):
 def test_softmax_as_output_is_refused_and_the_logits_are_named(place):
     model = onnx.load(str(place / "smoke.onnx"))
     change(place, load_onnx={"outputs": [model.graph.output[0].name]})
-    with pytest.raises(PipelineError, match=r"ends in Softmax.*the logits are likely"):
+    with pytest.raises(PipelineError, match=r"ends in Softmax.*load_onnx\.outputs, likely"):
         export(place)
 
 
 def test_model_the_board_would_refuse_is_refused(place):
-    onnx.save(classifier(("Erf",)), str(place / "erf.onnx"))
-    change(place, load_onnx={"outputs": ["t0"]})
+    onnx.save(classifier(inside="Erf"), str(place / "erf.onnx"))
+    change(place, load_onnx={"outputs": ["logits"]})
     with pytest.raises(PipelineError, match="has no CPU Erf"):
         export(place, "erf.onnx")
     with pytest.raises(PipelineError, match="is an RV1106"):

@@ -33,7 +33,7 @@ def test_dynamic_dimension_is_named(batch):
 
 
 def test_other_input_size_is_named():
-    with pytest.raises(PipelineError, match=r"input is \[1, 3, 48, 48\], the recipe's image is"):
+    with pytest.raises(PipelineError, match=r"input is \[1, 3, 48, 48\], and the pictures are"):
         onnx_graph.require_static(classifier(), [1, 3, 32, 32])
 
 
@@ -50,7 +50,7 @@ def test_onnx_file_cut_short(tmp_path, share):
     onnx.save(classifier(), str(path))
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(PipelineError, match=r"cut\.onnx is (damaged|empty)"):
+    with pytest.raises(PipelineError, match=r"cut\.onnx is (damaged|empty|cut short)"):
         onnx_graph.load(path)
 
 

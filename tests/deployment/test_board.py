@@ -23,7 +23,7 @@ from support.runs import PROJECT, TINY, last_line, run_command
 
 from mnist_rknn import recipe_file
 from mnist_rknn.conversion import inference
-from mnist_rknn.deployment import board, deploy
+from mnist_rknn.deployment import board, deploy, ssh_link
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import report
 
@@ -183,7 +183,10 @@ def test_first_contact_asks_the_user_to_compare_the_fingerprint(run, module):
 
 def test_a_changed_host_key_is_refused(run, module, tmp_path):
     module.know(key(tmp_path / "other").with_suffix(".pub").read_text())
-    assert "not the one it had before" in refusal(run, module)
+    known = module.folder / "known_hosts"
+    said = refusal(run, module)
+    assert "not the one it had before" in said
+    assert f"`ssh-keygen -f {known} -R '[127.0.0.1]:{module.port}'`" in said
     assert not (module.home / "mnist-rknn").exists()
 
 
@@ -191,6 +194,64 @@ def test_a_wrong_key_is_refused_without_asking_for_a_password(run, module, tmp_p
     public = (module.folder / "host_key.pub").read_text()
     module.know(public, key(tmp_path / "stranger"))
     assert "ssh-copy-id" in refusal(run, module)
+
+
+def test_a_port_and_an_alias_are_taken_as_ssh_takes_them(run, module):
+    options = module.config.read_text()
+    module.config.write_text(options.replace(f"  Port {module.port}\n", ""))
+    measured = module.host
+    module.host = f"{measured}:{module.port}"
+    said: list[str] = []
+    measure(run, module, said)
+    alias = f"Host stick\n  HostName 127.0.0.1\n  User {getpass.getuser()}\n  Port {module.port}\n"
+    module.config.write_text(alias + options)
+    module.host = "stick"
+    measure(run, module, said)
+    assert "copied     0 changed files" in said[-1]
+
+
+def test_a_module_without_sha256sum_hashes_with_its_python(run, module):
+    module.tool("sha256sum", "echo 'sha256sum: not found' >&2; exit 127")
+    said: list[str] = []
+    measure(run, module, said)
+    measure(run, module, said)
+    assert "copied     0 changed files" in said[-1]
+    module.tool("cat", "/bin/cat | tr a b")
+    (run / "deploy" / "labels.txt").write_text("banana")
+    (run / "board.json").unlink()
+    assert "labels.txt did not arrive whole" in refusal(run, module)
+
+
+def test_a_home_that_is_read_only_names_the_command(run, module):
+    module.tool("mkdir", 'echo "mkdir: can\'t create directory: Read-only file system" >&2; exit 1')
+    said = refusal(run, module)
+    assert "is mounted read-only: run `ssh -F " in said and "mount -o remount,rw /" in said
+
+
+# What OpenSSH's client says, and the command that helps.
+SAID = {
+    "no matching host key type found. Their offer: ssh-rsa": (
+        "offers only ssh-rsa as host key type", "HostKeyAlgorithms +ssh-rsa"
+    ),
+    "no matching key exchange method found. Their offer: diffie-hellman-group14-sha1": (
+        "offers only diffie-hellman-group14-sha1", "KexAlgorithms +diffie-hellman-group14-sha1"
+    ),
+    "send_pubkey_test: no mutual signature algorithm": ("RSA keys in", "+ssh-rsa"),
+    "Permissions 0644 for '/k' are too open.": ("/k may be read", "chmod 600 /k"),
+    "Received disconnect: Too many authentication failures": ("too many", "IdentitiesOnly yes"),
+    "kex_exchange_identification: Connection closed by remote host": ("port 2222", "check HOST"),
+    "root@m: Permission denied (publickey).": ("refused the key", "`ssh-copy-id -F "),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("words", SAID)
+def test_refusal_of_ssh_names_the_command_that_helps(tmp_path, words):
+    config = tmp_path / "config"
+    config.write_text("Host stick\n  HostName 10.1.1.144\n  Port 2222\n")
+    said = ssh_link.Link("stick", config).failure(f"Warning: x\n{words}\nlast line")
+    for expected in SAID[words]:
+        assert expected in said
+    assert "cable" not in said and "\n" not in said
 
 
 def test_a_module_that_is_not_there(run, module):

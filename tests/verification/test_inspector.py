@@ -1,5 +1,6 @@
 """The inspector and the recipe loader, with what nobody would write on purpose."""
 
+import gzip
 import json
 import tracemalloc
 
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 from support.runs import run_command
 
 from mnist_rknn import cli, recipe, recipe_file
-from mnist_rknn.conversion import rknn_file
+from mnist_rknn.conversion import rknn_file, rknn_text
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.verification import comparison
 
@@ -59,6 +60,72 @@ def test_inspect_fails_for_a_file_the_module_would_refuse(tiny_run, tmp_path):
     assert "Traceback" not in result.stderr
 
 
+def with_head(version: int, description: dict, header: int = rknn_file.HEADER) -> bytes:
+    """A file of another toolkit: its head, 500 bytes, and what it says of itself."""
+    trailer = json.dumps(description).encode()
+    head = rknn_file.MAGIC + version.to_bytes(8, "little") + (500).to_bytes(8, "little")
+    payload = bytes(header - len(head)) + b"\1" * 500
+    return head + payload + len(trailer).to_bytes(8, "little") + trailer
+
+
+NO_MODEL = {  # what is done to a good file, and what is said
+    "line ends doubled": (lambda c: c.replace(b"\n", b"\r\n"), "its line ends are others"),
+    "line ends dropped": (lambda c: c.replace(b"\r", b""), "its line ends are others"),
+    "line ends exchanged": (lambda c: c.replace(b"\n", b"\r"), "its line ends are others"),
+    "saved as text": (lambda c: c.decode("utf-8", "replace").encode(), "was saved as text"),
+    "gzip": (gzip.compress, "is compressed with gzip, no .rknn file: unpack it with gunzip"),
+    "ONNX": (lambda _: b"\x08\x07\x12\x04pyto", "is an ONNX model, no .rknn file: convert it with"),
+    "LFS": (lambda _: b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
+    "empty": (lambda _: b"", "is empty (0 bytes), no .rknn file"),
+    "cut short": (lambda c: c[:9000], "is cut short"),
+    "unknown": (lambda c: c[:8] + b"\x99" + bytes(7) + c[16:], "has the unknown version 0x99"),
+    "old and cut": (lambda _: with_head(2, {})[:300], "does not say for which chip"),
+}
+OF_OTHERS = {  # a file of another toolkit, and what is known of it
+    "toolkit 1": (with_head(1, {"target_platform": ["rv1126"], "version": "1.7.3"}, 24), "1.7.3"),
+    "version 2": (with_head(2, {"target_platform": ["rk3566"], "version": "1.3.0"}), "1.3.0"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_MODEL)
+def test_inspect_names_a_file_for_what_it_is(tiny_run, tmp_path, kind, capsys):
+    change, expected = NO_MODEL[kind]
+    path = tmp_path / "m.rknn"
+    path.write_bytes(change((tiny_run / "smoke.rknn").read_bytes()))
+    assert cli.main(["inspect", str(path)]) == 1
+    said = capsys.readouterr().err
+    assert expected in said and "05_convert" not in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize("kind", OF_OTHERS)
+def test_inspect_says_chip_and_toolkit_of_older_files_and_no_more(tmp_path, kind, capsys):
+    content, toolkit = OF_OTHERS[kind]
+    path = tmp_path / "m.rknn"
+    path.write_bytes(content)
+    assert cli.main(["inspect", str(path), "--json"]) == 1
+    found = json.loads(capsys.readouterr().out)
+    assert found["toolkit"] == toolkit and found["inputs"] == found["outputs"] == []
+    assert any("nothing more is read of others" in problem for problem in found["problems"])
+
+
+def test_inspect_shows_every_tensor_and_counts_them(tiny_run, tmp_path, capsys):
+    """A second output: the real file, with the description of another in its JSON."""
+    content = (tiny_run / "smoke.rknn").read_bytes()
+    start = rknn_file.HEADER + int.from_bytes(content[16:24], "little") + 8
+    description = json.loads(content[start:])
+    description["norm_tensor"].append(
+        {"tensor_id": 7, "url": "boxes", "size": [1, 4], "dtype": {"vx_type": "int8"}}
+    )
+    description["graph"].append({"left": "output", "left_tensor_id": 1, "right_tensor_id": 7})
+    trailer = json.dumps(description).encode()
+    path = tmp_path / "m.rknn"
+    path.write_bytes(content[: start - 8] + len(trailer).to_bytes(8, "little") + trailer)
+    assert cli.main(["inspect", str(path)]) == 1
+    said = capsys.readouterr().out
+    for expected in ("(1 of 2)", "boxes: int8 [1, 4] (2 of 2)", "it has 2 outputs (", ", boxes)"):
+        assert expected in said
+
+
 def survives(path, read) -> None:
     """Read a file: a result or one line, within the bound on memory."""
     tracemalloc.start()
@@ -74,7 +141,10 @@ def survives(path, read) -> None:
 
 def inspect(path) -> None:
     file = rknn_file.read(path)
-    json.dumps(rknn_file.to_json(file, rknn_file.problems(file)))
+    problems = [problem.for_owner() for problem in rknn_file.problems(file)]
+    remarks = rknn_file.remarks(file)
+    json.dumps(rknn_text.to_json(file, problems, remarks))
+    rknn_text.text(file, problems, remarks, path.name)
 
 
 @QUICK
@@ -203,7 +273,8 @@ def test_recipe_loader_survives_any_value_anywhere(tmp_path, section, key, value
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("a: &a [x]\nb: &b [*a, *a]\n", "not valid YAML"),
+        ("a: &a [x]\nb: &b [*a, *a]\n", r"the reference \*a at line 2: write the value itself"),
+        ("seed: 1\nseed: 2\n", "seed stands twice, at line 1 and at line 2: keep one"),
         ("description: 2001-99-99\n", "not valid YAML"),
         ("description: " + "[" * 3000, "not valid YAML"),
         ("description: x\n" + "#" * 200_000, "more than 100,000 bytes"),
