@@ -243,7 +243,11 @@ def import_(
     try:
         found = importing.examine(str(path.expanduser().resolve()), said)
     except sources.Asked as question:
-        raise PipelineError(question.said(lambda f: importing.asked(f, command))) from None
+        said_so = question.said(lambda finding: importing.asked(finding, command))
+        lines = importing.commands(question.finding, command)
+        return Answer(
+            {"problems": [question.finding.text], "answers": lines}, ok=False, error=said_so
+        )
     data, text = importing.to_json(found, command), importing.text(found, command)
     if found.findings and not recipe:
         return Answer(data, text, ok=False, error=importing.refusal(found, command))

@@ -7,7 +7,17 @@ import pytest
 from support.runs import PROJECT
 
 PACKAGE = PROJECT / "mnist_rknn"
-GROUND = {"errors", "files", "records", "machine", "capture", "fonts", "plots"}
+GROUND = {
+    "errors",
+    "files",
+    "file_kinds",
+    "text",
+    "records",
+    "machine",
+    "capture",
+    "fonts",
+    "plots",
+}
 RECIPE = {"recipe", "recipe_file"}
 COMMAND = {"__init__", "__main__", "cli", "command"}
 BARE = (sys.executable, "-S", "-s", "-E")  # no packages but the standard library

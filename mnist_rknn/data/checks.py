@@ -95,6 +95,8 @@ def _of_names(listing: Listing) -> list[Finding]:
     repeated = sorted({name for name in listing.labels if listing.labels.count(name) > 1})
     if repeated:
         problems.append(Finding(f"two classes have one name: {named(repeated)}"))
+    if listing.problems:
+        return problems  # from which classes may be missing
     used = set(listing.classes)
     unused = [shown(name) for i, name in enumerate(listing.labels) if i not in used]
     if unused and listing.files:
@@ -117,10 +119,10 @@ def _unreadable(listing: Listing, looks: Sequence[Look], indices: list[int]) -> 
         broken = (
             looks[index].problem if kind.key in ("png", "jpg", "gif", "bmp", "tif", "webp") else ""
         )
-        reason = f"damaged ({broken})" if broken else f"each {kind}" if known else "no picture"
-        reasons[reason].append(index)
+        reason = str(kind) if known else "is no picture"
+        reasons[f"is damaged ({broken})" if broken else reason].append(index)
     said = [
-        f"{listing.names(listing.files[i] for i in group)}: {reason}"
+        f"{listing.names(listing.files[i] for i in group)}{': each' if group[1:] else ''} {reason}"
         for reason, group in reasons.items()
     ]
     return Finding(

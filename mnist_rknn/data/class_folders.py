@@ -30,9 +30,17 @@ class Class(NamedTuple):
 
 
 def is_one(root: Folder) -> bool:
-    """Whether there is anything like folders of classes."""
+    """Whether there is anything like folders of classes, and not only flat splits."""
     place = descended(root)
-    return len(place.filled) > 1 or any(inside.filled for inside in place.filled)
+    if any(inside.filled for inside in place.filled):
+        return True
+    return len(place.filled) > 1 and not are_flat_splits(place)
+
+
+def are_flat_splits(place: Folder) -> bool:
+    """Whether all folders of pictures are called as splits, and hold no folders themselves."""
+    marks = folder_names.splits([inside.name for inside in place.filled])
+    return len(marks) == len(place.filled) > 0 and not any(f.filled for f in place.filled)
 
 
 def descended(place: Folder) -> Folder:

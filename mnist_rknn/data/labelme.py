@@ -160,7 +160,7 @@ class _Reader:
     def _pictures(self, file: Path, path: str) -> list[Path]:
         """The picture that an annotation is of; several if it cannot be told."""
         found = self.finder.find(path, file.parent) if path else []
-        if found:
+        if len(found) == 1:
             return found
         inside = file.relative_to(self.root.path).parent.parts
         mirrored = [
@@ -168,6 +168,9 @@ class _Reader:
             for at in range(len(inside))
             for name in PICTURE_FOLDERS
         ]
+        if found:
+            near = [picture for picture in found if picture.parent in (file.parent, *mirrored)]
+            return near if len(near) == 1 else found
         found = self.finder.beside(file, mirrored)
         self.renamed += [file] * (len(found) == 1 and bool(path))
         return found

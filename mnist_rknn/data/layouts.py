@@ -130,6 +130,10 @@ def nearest(root: Folder) -> str:
             return said.format(n=f"{len(files):,}", names=names, kind=kinds[files[0]])
     if not others:
         return "it is empty"
+    pixels = [file for file in others[:LOOKED_AT] if tables.holds_pixels(file)]
+    if pixels:
+        names = named(_name(root, file) for file in pixels)
+        return f"{names} holds pixels as numbers: write them as pictures, a folder a class"
     return f"it holds {named(_name(root, file) for file in others)}, and no pictures"
 
 
@@ -154,7 +158,9 @@ def _with_pictures(root: Folder, kinds: dict[Path, file_kinds.Kind]) -> str:
     """The same of a folder that holds pictures, by the kinds of its other files."""
     place = class_folders.descended(root)
     found = f"it holds {root.count:,} pictures"
-    if place.filled:
+    if class_folders.are_flat_splits(place):
+        found += f" in {named(f'{shown(f.name)}/' for f in place.filled)}, without class folders"
+    elif place.filled:
         found += f", all of them in {shown(place.filled[0].name)}/"
     names = [file.name.lower() for file in root.all_others()]
     sheets = [_name(root, file) for file, kind in kinds.items() if kind.key in SHEETS]
@@ -169,7 +175,7 @@ def _with_pictures(root: Folder, kinds: dict[Path, file_kinds.Kind]) -> str:
                 "set as a folder a class"
             )
     if any(name.endswith(".csv") for name in names):
-        return f"{found} and a CSV file; nearest is table, which wants {WANTED['table']}"
+        return f"{found} and a list in CSV; nearest is table, which wants {WANTED['table']}"
     stems = {re.split(r"[\d._\- ]", file.stem)[0] for file in place.all_pictures()}
     hint = ""
     if 1 < len(stems) <= MOST_STEMS and "" not in stems:

@@ -51,7 +51,8 @@ def take(listing: Listing, finder: Finder, entries: Iterable[Entry], number: Map
         outside = Path(entry.near / text.slashed(entry.file)).resolve()
         if label is None:
             what = f"lines end in no class of {names}"
-            wrong.setdefault(what, []).append(entry.where)
+            called = f" ({shown(entry.label)})" if entry.label else ""
+            wrong.setdefault(what, []).append(entry.where + called)
         elif not found and ".." in entry.file and not outside.is_relative_to(finder.root.resolve()):
             wrong.setdefault("lines name a file outside of the set", []).append(entry.where)
         elif not found:

@@ -32,7 +32,17 @@ LABEL_HEADS = (
     "标签", "类别", "类", "分类", "种类", "类别名称",
 )  # fmt: skip
 SPLIT_HEADS = ("split", "subset", "set", "partition", "usage", "data set", "dataset", "集合")
+HEAD_BYTES, MANY_COLUMNS = 100_000, 60  # of the first line of a table of pixels
 TABLES = (".csv", ".tsv")
+
+
+def holds_pixels(file: Path) -> bool:
+    """Whether a CSV file has a column a pixel, as Kaggle's of MNIST."""
+    if file.suffix.lower() not in TABLES:
+        return False
+    with file.open("rb") as opened:
+        head = opened.readline(HEAD_BYTES).lower()
+    return head.count(b",") >= MANY_COLUMNS or b"pixel" in head
 
 
 class Labelled(NamedTuple):
@@ -93,7 +103,7 @@ def read(root: Folder) -> Listing:
     for table in chosen:
         listing.consulted.add(table.file)
         say_encoding(listing, table.file, table.encoding)
-    names = sorted({entry.label for entry in entries}, key=folder_names.natural)
+    names = sorted({e.label for e in entries if e.label}, key=folder_names.natural)
     number: dict[str, int] = {}
     for name in names:
         if folded(name) not in number:

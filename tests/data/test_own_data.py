@@ -18,7 +18,7 @@ from support.runs import last_line, run_command, settings
 from mnist_rknn import files, fonts, plots, recipe_file
 from mnist_rknn.cli import main
 from mnist_rknn.conversion import calibration, preflight, rknn_file, rknn_toolkit
-from mnist_rknn.data import dataset, drawing, importing, shapes, sources
+from mnist_rknn.data import contact_sheets, dataset, drawing, importing, shapes, sources
 from mnist_rknn.data.listing import Answers
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
@@ -152,6 +152,7 @@ def configs(tmp_path, monkeypatch):
     folder = tmp_path / "configs"
     folder.mkdir()
     monkeypatch.setattr(recipe_file, "CONFIGS", folder)
+    monkeypatch.setattr(contact_sheets, "SHEETS", tmp_path / "sheets")
     return folder
 
 
