@@ -187,5 +187,7 @@ site: $(SITE)/.ready
 lock:
 	scripts/lock.sh
 
+# Never by a shell's rm: the command looks what it removes.
 clean:
-	$(if $(RECIPE),rm -rf $(OUT),@echo "error: say what to remove: make clean RECIPE=smoke" >&2; exit 1)
+	@test -x $(COMMAND) || { echo "error: the command is not set up: make setup first" >&2; exit 1; }
+	@$(COMMAND) clean "$(RECIPE)"

@@ -28,6 +28,7 @@ from .command import (
 )
 from .errors import PipelineError, told_to_owners
 from .files import relative, sha256
+from .recipe import LAYOUTS
 
 if TYPE_CHECKING:
     from .pipeline.steps import Step
@@ -188,26 +189,75 @@ def tries(chosen: Chosen, chosen_names: tuple[str, ...], clean_all: bool) -> Ans
     return Answer({"tries": left, "removed": removed}, "\n".join(lines) or "no tries")
 
 
-@cli.under("Pictures of your own", "import")
-@click.argument("path", type=PATH)
-@click.option("--into", required=True, metavar="NAME", help="Name of the new recipe.")
+@cli.under("The way to a model", "clean")
+@click.argument("recipe")
 @answers
-def import_(path: Path, into: str) -> Answer:
-    """Look at a data set of your own and write a recipe for it.
-
-    PATH is a folder or a zip. Its layout is recognised, every picture is opened, and everything
-    that is wrong is said. The recipe is configs/NAME.yaml.
+def clean(recipe: str) -> Answer:
+    """Remove the results of RECIPE, and nothing else: not the data, not the recipe.
 
     \b
-    mnist-rknn import path/to/set --into flowers
+    mnist-rknn clean smoke
     """
-    from .data import importing
+    from .pipeline import cleaning
 
-    recipe = importing.new_recipe_file(into)
-    found = importing.examine(str(path.expanduser().resolve()))
-    data, text = importing.to_json(found), importing.text(found)
+    removed = cleaning.remove(recipe)
+    lines = [f"removed    {folder}" for folder in removed] or [f"there are no results of {recipe}"]
+    return Answer({"removed": removed}, "\n".join(lines))
+
+
+@cli.under("Pictures of your own", "import")
+@click.argument("path", type=PATH)
+@click.option("--into", metavar="NAME", help="Name of the new recipe; without it only look.")
+@click.option("--as", "kind", type=click.Choice(LAYOUTS), help="The layout, where several fit.")
+@click.option("--take", metavar="NAME", help="A folder in it, an IDX set, or classes as '*/*'.")
+@click.option("--split", type=click.Choice(("own", "new")), help="The set's own, or a new one.")
+@click.option("--turn", type=click.Choice(("yes", "no")), help="IDX: pictures lie on their side.")
+@click.option("--sheets", type=PATH, metavar="FOLDER", help="Where a picture of each class goes.")
+@answers
+def import_(
+    path: Path,
+    into: str | None,
+    kind: str | None,
+    take: str | None,
+    split: str | None,
+    turn: str | None,
+    sheets: Path | None,
+) -> Answer:
+    """Look at a data set of your own and write a recipe for it.
+
+    PATH is a folder or an archive. Its layout is recognised, every picture is opened, and
+    everything that is wrong or left out is said. The recipe is configs/NAME.yaml. The other
+    options answer what was asked.
+
+    \b
+    mnist-rknn import path/to/set
+    mnist-rknn import path/to/set --into flowers
+    mnist-rknn import emnist.zip --take emnist-letters --into letters
+    """
+    from .data import contact_sheets, importing, sources
+    from .data.listing import Answers
+
+    recipe = importing.new_recipe_file(into) if into else None
+    said = Answers(kind, take, split or "own", turn == "yes" if turn else None)
+    command = importing.command_of(path, into, said)
     try:
-        importing.write_recipe(found, recipe)
+        found = importing.examine(str(path.expanduser().resolve()), said)
+    except sources.Asked as question:
+        said_so = question.said(lambda finding: importing.asked(finding, command))
+        lines = importing.commands(question.finding, command)
+        return Answer(
+            {"problems": [question.finding.text], "answers": lines}, ok=False, error=said_so
+        )
+    data, text = importing.to_json(found, command), importing.text(found, command)
+    if found.findings and not recipe:
+        return Answer(data, text, ok=False, error=importing.refusal(found, command))
+    where = relative(contact_sheets.write(found, sheets))
+    data["sheets"] = where
+    text += f"\nsheets     {where}: a picture of each class; see that the labels are right"
+    if not recipe:
+        return Answer(data, f"{text}\nnext       {command} --into NAME")
+    try:
+        importing.write_recipe(found, recipe, command)
     except PipelineError as error:
         return Answer(data, text, ok=False, error=str(error))
     text += f"\nwrote      {relative(recipe)}: look it through, every choice says why"

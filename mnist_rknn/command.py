@@ -158,7 +158,7 @@ def of_a_recipe(command: Callable) -> Callable:
         recipe: str, output: Path | None, overrides: tuple, changes: str, **rest: Any
     ) -> Any:
         from . import recipe_file
-        from .pipeline import runs
+        from .pipeline import cleaning, runs
 
         if recipe.endswith((".yaml", ".yml")):  # a run keeps it, and may be read from elsewhere
             recipe = str(recipe_file.find(recipe).resolve())
@@ -169,6 +169,7 @@ def of_a_recipe(command: Callable) -> Callable:
         # A try changes the recipe that its run holds, not the one that is in configs/ by now.
         loaded = recipe_file.load(recipe, () if rest.get("as_try") else changed)
         folder = runs.run_folder(loaded, output)
+        cleaning.require_results_folder(folder)
         return command(Chosen(loaded, folder, runs.MadeWith(recipe, changed)), **rest)
 
     return with_recipe

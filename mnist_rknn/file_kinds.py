@@ -77,7 +77,7 @@ ARCHIVES = _kinds(
     ("cab", "a cabinet archive of Windows", UNPACK),
     ("iso", "the image of a disc (ISO)", UNPACK),
     ("ar", "an ar archive", UNPACK),
-    ("part", "a part of a split zip archive", "unpack all parts together, as 7-Zip does"),
+    ("part", "a part of a split archive", "unpack all parts together, as 7-Zip does"),
 )
 MODELS = _kinds(
     ("onnx", "an ONNX model", NOT_HERE),

@@ -32,6 +32,7 @@ def use_style() -> None:
             "axes.axisbelow": True,
             "axes.unicode_minus": False,
             "legend.frameon": False,
+            "text.parse_math": False,  # a class may be called $5
             "figure.constrained_layout.use": True,
         }
     )

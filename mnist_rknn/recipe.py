@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 from .redraw.config import RedrawConfig, Strengths, moved
 
 FEWEST_CALIBRATION_IMAGES = 20
+LAYOUTS = ("labelme", "paddlex", "table", "idx", "folder")  # of sets of one's own
 PADDLEX_DEVICES = r"auto|cpu|(gpu|xpu|npu|mlu|dcu)(:\d+(,\d+)*)?"
 
 
@@ -70,9 +71,12 @@ class Dataset(Section):
     whole number is a count of pictures, a fraction a share of those it is taken from.
     """
 
-    kind: Literal["mnist", "idx", "folder", "labelme", "paddlex"] = "mnist"
+    kind: Literal["mnist", "idx", "folder", "labelme", "paddlex", "table"] = "mnist"
     path: str | None = None  # folder or zip, absolute or from the project's folder; not for mnist
-    source: str | None = None  # mnist: folder with IDX or IDX.gz files; null: see `mnist.fetch`
+    take: str | None = None  # a folder in it, one of several IDX sets, or class folders as "*/*"
+    split: Literal["own", "new"] = "own"  # new: all pictures anew, whatever the set says
+    turn: bool | None = None  # idx: pictures lie on their side; null: if it is EMNIST
+    source: str | None = None  # mnist: folder or zip of its four files; null: see `mnist.fetch`
     labels: list[str] | None = None  # idx: names of its classes, in the order of their numbers
     validation: int | float = 0.15  # of the training images; not for sets with their own
     test: int | float = 0.15  # of all images; not for sets with their own
@@ -101,6 +105,12 @@ class Dataset(Section):
             )
         if self.kind != "mnist" and self.source:
             raise ValueError("dataset.source: it is for kind mnist; use dataset.path")
+        if self.kind == "mnist" and (self.take or self.split == "new"):
+            raise ValueError(
+                "dataset.take, dataset.split: kind mnist is one set with its own split"
+            )
+        if self.turn is not None and self.kind != "idx":
+            raise ValueError(f"dataset.turn: it is for kind idx, and this is {self.kind}")
         if self.labels is not None and self.kind != "idx":
             raise ValueError(f"dataset.labels: kind {self.kind} has names of its own; remove it")
         if self.redraw and self.kind not in ("mnist", "idx"):

@@ -33,6 +33,7 @@ CODECS: Mapping[str, tuple[range, ...]] = {
     "cp1251": (range(0x80, 0x100),),
 }
 SAID = {"gb18030": "GBK", "big5": "Big5", "shift_jis": "Shift-JIS"}
+PINYIN = 0xA8  # first byte of GB 2312's accented Latin letters
 UNCLEAR = 0.5  # doubt, from 0 to 2, from which an encoding is not taken
 LARGEST = 256 << 20  # bytes of a text that is read at once
 INVISIBLE = "\u200b\u200c\u200d\u2060\ufeff"  # without a width; editors and web pages leave them
@@ -120,19 +121,34 @@ def _doubt(content: bytes, codec: str) -> tuple[float, int]:
     place = list(CODECS).index(codec)
     foreign = bytes(byte for byte in content if byte >= 0x80)
     try:
-        letters = [letter for letter in content.decode(codec) if not letter.isascii()]
+        text = content.decode(codec)
     except UnicodeDecodeError:
         return 2.0, place
-    common = sum(_is_common(letter, codec) for letter in letters)
+    letters = [letter for letter in text if not letter.isascii()]
+    beside = zip(f" {text}", text, f"{text[1:]} ", strict=False)
+    common = sum(_is_common(*three, codec) for three in beside if not three[1].isascii())
     found = from_bytes(content[:100_000], cp_isolation=[codec], enable_fallback=False).best()
-    mess = found.chaos if found else 1.0
-    return round(mess, 2) + 1 - common / max(1, len(letters)) if foreign else 0.0, place
+    mess = found.chaos if found else UNCLEAR
+    # Any bytes are letters of an encoding with one byte each; those of two seldom fit by chance.
+    chance = 0.25 if codec.startswith("cp") else 0.0
+    doubt = 1 - common / max(1, len(letters)) + 0.3 * mess + chance
+    return round(doubt, 2) if foreign else 0.0, place
 
 
-def _is_common(letter: str, codec: str) -> bool:
-    """Whether a character is one that a text in this encoding is likely to have."""
+def _is_common(before: str, letter: str, after: str, codec: str) -> bool:
+    """Whether a character is one that a text in this encoding is likely to have there.
+
+    Args:
+        before, after: the characters beside it.
+    """
     written = letter.encode(codec)
+    if before.isascii() and before.islower() and len(written) == 2:
+        return codec == "gb18030" and written[0] == PINYIN  # é in a word, and no Chinese character
+    if len(written) == 2 and written[1:].isalpha() and after.isascii() and after.isalpha():
+        return False  # rather an accented letter of Latin-1 in a word
     if len(written) == 1:
+        if codec == "shift_jis":
+            return False  # half-width kana, which any bytes of GBK look like
         return letter.isalpha() or letter in "°²³µ§€–—‘’“”…·\u00a0"
     both_high = codec != "gb18030" or (len(written) == 2 and written[1] >= 0xA1)
     return both_high and any(written[0] in lead for lead in CODECS[codec])

@@ -102,7 +102,7 @@ def test_version_is_the_one_that_is_installed(capsys):
         (["run", "--forse"], "'--force'"),
         (["run", "01", "02"], "unexpected extra argument"),
         (["inspect"], "Missing argument 'FILE'"),
-        (["import", "x"], "Missing option '--into'"),
+        (["import", "x", "--as", "zip"], "'zip' is not one of 'labelme', 'paddlex'"),
         (["quantstudy", "--sizes", "20,many"], "write whole numbers, such as 20,100"),
         (["costs", "--pictures", "few"], "'few' is not a valid integer"),
     ],
@@ -363,12 +363,16 @@ def test_import_and_practice_set_answer_in_json(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(recipe_file, "CONFIGS", tmp_path / "configs")
     made = answer("practice-set", "--into", tmp_path / "shapes", "--each", "20")
     assert made["pictures"] == 20 * made["classes"]
-    assert cli.main(["import", made["folder"], "--into", "mine", "--json"]) == 0
+    looked = answer("import", made["folder"], "--sheets", tmp_path / "sheets")
+    assert len(list((tmp_path / "sheets").glob("*.png"))) == made["classes"]
+    assert looked["kind"] == "labelme" and not (tmp_path / "configs").exists()
+    sheets = ["--sheets", str(tmp_path / "sheets")]
+    assert cli.main(["import", made["folder"], "--into", "mine", "--json", *sheets]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["kind"] == "labelme" and found["problems"] == []
     assert (tmp_path / "configs" / "mine.yaml").is_file()
     (tmp_path / "shapes" / "images" / "star 000.jpg").write_bytes(b"no picture")
-    assert cli.main(["import", made["folder"], "--into", "other", "--json"]) == command.NO
+    assert cli.main(["import", made["folder"], "--into", "other", "--json", *sheets]) == command.NO
     said = capsys.readouterr()
     assert json.loads(said.out)["problems"] and said.err.startswith("error: no recipe is written")
 

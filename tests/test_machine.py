@@ -62,3 +62,21 @@ def test_no_number_of_processes_comes_from_the_whole_machine():
     sources = [*(PROJECT / "mnist_rknn").rglob("*.py"), *(PROJECT / "scripts").glob("*.py")]
     asking = [path.name for path in sources if "cpu_count()" in path.read_text(encoding="utf-8")]
     assert asking == ["machine.py"] and 1 <= machine.cores() <= (os.cpu_count() or 1)
+
+
+def test_a_large_host_shows_its_cores_and_two_are_used():
+    """os.cpu_count is what a container sees of its host; pools ask for the cores they may use."""
+    allowed = sorted(os.sched_getaffinity(0))[:2]
+    code = (
+        f"import os; os.sched_setaffinity(0, {set(allowed)}); os.cpu_count = lambda: 128\n"
+        "from mnist_rknn import machine\n"
+        "from mnist_rknn.conversion import rknn_simulator as simulator\n"
+        "from mnist_rknn import recipe_file\n"
+        "made = simulator.Simulator(recipe_file.load('mnist'), None, None, None, workers=64)\n"
+        "print(machine.cores(), made._pool._max_workers)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True
+    )
+    cores, workers = map(int, result.stdout.split())
+    assert cores <= len(allowed) and workers <= len(allowed)

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import PipelineError
 from ..files import relative
+from ..machine import cores
 from ..recipe import Recipe
 from . import rknn_toolkit
 
@@ -34,7 +35,8 @@ class Simulator:
         onnx_file: the slim ONNX model.
         calibration_list: the list of pictures.
         log: file for the toolkit's output; each process appends its number.
-        workers: number of processes; a process does 1,000 to 1,500 pictures of 32x32 a second.
+        workers: number of processes, at most one a core; each does 1,000 to 1,500 pictures of
+            32x32 a second.
         golden: as in `build`; every process checks its model.
     """
 
@@ -48,7 +50,7 @@ class Simulator:
         golden: Path | None = None,
     ):
         self._pool = ProcessPoolExecutor(
-            workers,
+            min(workers, cores()),
             mp_context=multiprocessing.get_context("spawn"),
             initializer=_build_in_worker,
             initargs=(recipe, onnx_file, calibration_list, log, golden),

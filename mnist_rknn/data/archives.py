@@ -5,6 +5,7 @@ library is imported, so that AI Studio can do it before anything is installed.
 """
 
 import functools
+import re
 import stat
 import struct
 import tarfile
@@ -15,6 +16,7 @@ from lzma import LZMAError
 from pathlib import Path, PurePosixPath
 from typing import IO, NamedTuple, cast
 
+from .. import file_kinds
 from ..errors import PipelineError
 from ..files import (
     read_json,
@@ -26,7 +28,7 @@ from ..files import (
     write_json,
 )
 
-SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
+SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz")
 MAX_BYTES = 20 << 30  # of all files together, unpacked
 MAX_FILES = 500_000
 
@@ -40,8 +42,9 @@ DAMAGED = (
     LZMAError,
     EOFError,
     ValueError,  # a name that is not in the encoding it claims
-    NotImplementedError,  # a compression that zipfile does not know
 )
+UNFINISHED = (".crdownload", ".download", ".part", ".partial", ".tmp")
+SPLIT_PART = re.compile(r"\.(z\d\d|zip\.\d{3}|7z\.\d{3}|part\d+\.rar|r\d\d)$", re.IGNORECASE)
 RECORD = ".unpacked.json"  # in the folder: which archive it was made from
 # What macOS and Windows add on their own.
 CLUTTER = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
@@ -86,50 +89,78 @@ def unpack(
     try:
         if not archive.is_file():
             raise PipelineError(f"{where} is missing: check the path")
+        if SPLIT_PART.search(archive.name):
+            raise PipelineError(f"{where} {file_kinds.KINDS['part']}")
         if zipfile.is_zipfile(archive):
             members = _zip_members(archive, where)
         elif tarfile.is_tarfile(archive):
             members = _tar_members(archive)
         else:
-            raise PipelineError(f"{where} is neither zip nor tar nor tar.gz, or is cut short")
+            raise PipelineError(_no_archive(archive, where))
         with replacing_folder(folder) as temporary:
             files = _write(members, temporary, where, max_bytes, max_files)
             write_json(temporary / RECORD, _origin(archive))
             return files
     except DAMAGED as error:
         raise PipelineError(f"{where} is damaged ({error}): get it again") from None
+    except NotImplementedError as error:
+        raise PipelineError(
+            f"{where} is packed in a way that is not read here ({error}): unpack it by hand and "
+            "name the folder"
+        ) from None
     except OSError as error:  # a name that this file system does not take
         raise PipelineError(
             f"{where} cannot be unpacked ({error.strerror}): pack it anew"
         ) from None
 
 
+def _no_archive(archive: Path, where: str) -> str:
+    """What a file is that is no archive, or none that is read here."""
+    kind = file_kinds.of(archive)
+    if archive.suffix.lower() in UNFINISHED:
+        return f"{where} is a download that was not finished: get it again"
+    if kind.key == "zip":
+        parts = [file.name for file in archive.parent.glob(f"{archive.stem}.z[0-9][0-9]")]
+        if parts:
+            return f"{where} {file_kinds.KINDS['part']} (beside it: {', '.join(sorted(parts)[:3])})"
+        return f"{where} is neither zip nor tar as it stands: a zip that is cut short, get it again"
+    if kind.key == "gz":
+        return f"{where} {kind}, and what is in it is no tar archive or cut short"
+    return f"{where} is neither zip nor tar, it {kind}"
+
+
 def unpack_once(archive: Path, into: Path) -> Path:
     """Unpack an archive into `<into>/<its name>`, unless that has been done.
+
+    Two archives of one name that hold different things get a folder each: the second's name ends
+    in the beginning of its hash. A changed archive is unpacked again.
 
     Returns:
         The folder.
 
     Raises:
-        PipelineError: as `unpack`; or there is a folder of that name which was not made from it.
+        PipelineError: as `unpack`; or there is a folder of that name which was not unpacked.
     """
     stem = archive.name[: -len(suffix)] if (suffix := _suffix(archive)) else archive.stem
     if not stem.strip(" ."):
         raise PipelineError(f"{relative(archive)} has no name to unpack it under: rename it")
     folder = into / stem.strip(" .")
     with taking_turns(into, f"unpacking {archive.name}"):
-        if folder.exists():
-            record = folder / RECORD
-            known = read_json(record) if record.is_file() else {}
-            if known == _origin(archive):
-                return folder
-            if known.get("archive") != archive.name:
-                raise PipelineError(
-                    f"{relative(folder)} is there already and was not unpacked from "
-                    f"{archive.name}: rename the archive, or move that folder away"
-                )
-        unpack(archive, folder)
-    return folder
+        origin = _origin(archive)
+        for place in (folder, folder.with_name(f"{folder.name}-{origin['sha256'][:8]}")):
+            known = read_json(place / RECORD) if (place / RECORD).is_file() else {}
+            if known.get("sha256") == origin["sha256"]:
+                return place
+            changed = all(known.get(key, "") == origin[key] for key in ("archive", "path"))
+            if changed or not place.exists():
+                unpack(archive, place)
+                return place
+            if not known:
+                break
+    raise PipelineError(
+        f"{relative(place)} is there already and was not unpacked from {archive.name}: rename the "
+        "archive, or move that folder away"
+    )
 
 
 def _suffix(archive: Path) -> str | None:
@@ -138,7 +169,8 @@ def _suffix(archive: Path) -> str | None:
 
 
 def _origin(archive: Path) -> dict[str, str]:
-    return {"archive": archive.name, "sha256": sha256(archive)}
+    place = str(archive.resolve())
+    return {"archive": archive.name, "path": place, "sha256": sha256(archive)}
 
 
 def _write(
@@ -201,6 +233,11 @@ def _inside(member: _Member, where: str) -> PurePosixPath:
 
 
 def _zip_members(archive: Path, where: str) -> Iterator[_Member]:
+    if strange := file_kinds.zip_methods(archive):
+        raise PipelineError(
+            f"{where} is packed with {', '.join(strange)}, which is not read here: unpack it by "
+            "hand and name the folder, or pack it anew as a plain zip"
+        )
     with zipfile.ZipFile(archive) as opened:
         for info in opened.infolist():
             if info.flag_bits & ENCRYPTED:

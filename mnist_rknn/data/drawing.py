@@ -28,9 +28,9 @@ from ..recipe import Recipe, Redraw
 from ..redraw import ways
 from ..redraw.picture import jitter, simulate, try_redraw, written
 from ..redraw.worlds import HARD_CASES, WAYS
-from . import sources
+from . import checks, sources
 from .dataset import COLUMNS, TABLE, opened, rows_of, write_image
-from .layouts import named
+from .listing import named
 from .pictures import fit
 from .sources import Source
 
@@ -94,6 +94,9 @@ def _require_enough(recipe: Recipe, source: Source, splits: dict[str, np.ndarray
         for index, label in enumerate(source.labels)
         if any(counts[name][index] < needed[name] for name in needed)
     ]
+    lacking = checks.missing(source.listing, counts) if source.listing else []
+    if lacking:
+        raise PipelineError("; ".join(sources.for_recipe(problem) for problem in lacking))
     if few:
         raise PipelineError(
             f"classes with too few images: {named(few)}; each needs {needed['train']} to train and "

@@ -1,289 +1,183 @@
-"""Layouts in which people keep labelled pictures: a folder a class, Labelme, PaddleX.
+"""Layouts in which people keep labelled pictures: which one a set has, and what it lacks if none.
 
-- `folder`: one folder a class, or `train`, `val` (or `valid`) and `test` with these inside.
-- `labelme`: `images/`, `annotations/` with a JSON file a picture, in which one of the `flags` is
-  true, and `flags.txt` with one class a line. It is what Labelme writes and the maker of the
-  module asks for.
-- `paddlex`: PaddleX's own, `label.txt` with "index name" a line, `train.txt`, `val.txt` and,
-  if there, `test.txt` with "file index" a line.
-- `idx`: the four files of MNIST's format, which `idx.py` reads.
+- `folder`: one folder a class, with splits around them or not; see `class_folders`.
+- `labelme`: pictures with a JSON file each, in which one of the flags is ticked; see `labelme`.
+- `paddlex`: lists of PaddleX or PaddleClas, `train.txt` or `train_list.txt`; see `lists`.
+- `table`: a CSV with a column of files and one of labels, or a column a class; see `tables`.
+- `idx`: four files in MNIST's format; see `idx_sets`.
 
-Reading a layout opens no picture. It collects what was left out and what is wrong, instead of
-stopping at the first.
+Recognising and reading open no picture. What is left out and what is wrong is collected, instead
+of stopping at the first.
 """
 
-import json
-import os
 import re
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
 
+from .. import file_kinds
 from ..errors import PipelineError
 from ..files import relative
-from . import idx
-from .pictures import SUFFIXES
+from ..recipe import LAYOUTS
+from ..text import shown
+from . import class_folders, class_names, idx_sets, labelme, lists, tables, tree
+from .listing import Finding, Listing, named
+from .tree import Folder
 
-KINDS = ("labelme", "paddlex", "idx", "folder")  # in the order in which they are recognised
-WANTED = {
-    "labelme": "images/, annotations/ and flags.txt",
-    "paddlex": "label.txt and train.txt",
+WANTED = {  # LAYOUTS names them in the order in which they are recognised
+    "labelme": "pictures, a JSON file of Labelme's for each, and flags.txt",
+    "paddlex": "train.txt or train_list.txt with a file and a label a line",
+    "table": "a CSV file with a column of files and one of labels",
     "idx": "four files such as train-images-idx3-ubyte, gzipped or not",
     "folder": "two or more folders with pictures, one a class",
 }
-SPLIT_NAMES = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
+ENOUGH = 0.5  # share of the pictures that a list names, for it to be taken before class folders
+DETECTION = {  # what labels boxes, by the files that such sets have
+    r"(.*[_.])?annotations?.*\.coco\.json|instances_.*\.json|_annotations\.coco\.json": "COCO",
+    r"data\.ya?ml|classes\.names|obj\.names": "YOLO",
+    r".*\.xml": "Pascal VOC or CVAT (XML)",
 }
-NOT_A_FLAG = "__ignore__"  # Labelme's own first line of a flags.txt
+SHEETS = ("xlsx", "xls", "ods")
+LOOKED_AT = 200  # files that are no pictures, to say what a set holds
+MOST_STEMS = 50  # beginnings of names, to take them for classes in a hint
 
 
-@dataclass
-class Listing:
-    """A data set as its layout names it; no picture has been opened."""
-
-    folder: Path
-    labels: list[str]  # names of the classes, by index
-    files: list[Path] = field(default_factory=list)
-    classes: list[int] = field(default_factory=list)
-    splits: list[str] = field(default_factory=list)  # train, val, test; "" is not split yet
-    notes: list[str] = field(default_factory=list)  # what was left out
-    problems: list[str] = field(default_factory=list)  # for which the set is refused
-
-    def add(self, file: Path, label: int, split: str = "") -> None:
-        """Take a picture into the list."""
-        self.files.append(file)
-        self.classes.append(label)
-        self.splits.append(split)
-
-    def names(self, files: Iterable[Path]) -> str:
-        """Some of its files in a message: the first few, and how many more."""
-        return named(str(file.relative_to(self.folder)) for file in files)
-
-
-def named(names: Iterable[str], shown: int = 5) -> str:
-    """Names for a message: the first few, and how many more."""
-    names = list(names)
-    more = len(names) - shown
-    return ", ".join(names[:shown]) + (f" and {more:,} more" if more > 0 else "")
-
-
-def hidden(name: str) -> bool:
-    """Whether a file or folder is one that systems leave behind, and nobody's picture."""
-    return name.startswith(".") or name.lower() in ("__macosx", "thumbs.db", "desktop.ini")
-
-
-def locate(folder: Path, kind: str | None = None) -> tuple[str, Path]:
-    """Recognise a layout, in a folder or in the only folder inside it, as zips often have.
+def read(folder: Path, kind: str | None = None, take: str | None = None) -> tuple[str, Listing]:
+    """The list of a set, and its kind; of kind idx without its pictures, see `sources`.
 
     Args:
         kind: the layout to look for; None for any.
-
-    Returns:
-        The layout's name, and the folder in which it begins.
+        take: a folder inside that is meant, or a pattern of the class folders.
 
     Raises:
-        PipelineError: it is nowhere there.
+        PipelineError: it is none of the layouts, or not this one.
     """
-    place = folder
-    while True:
-        for candidate in (kind,) if kind else KINDS:
-            if _is(place, candidate):
-                return candidate, place
-        inside = _folders(place)
-        if len(inside) != 1:
-            break
-        place = inside[0]
-    if kind:
-        raise PipelineError(f"{relative(folder)} is no {kind} set: it wants {WANTED[kind]}")
-    wanted = "; ".join(f"{name}: {WANTED[name]}" for name in KINDS)
-    raise PipelineError(f"{relative(folder)} is none of the known layouts ({wanted})")
-
-
-def _is(folder: Path, kind: str) -> bool:
-    if kind == "labelme":
-        parts = ("images", "annotations")
-        return (folder / "flags.txt").is_file() and all((folder / p).is_dir() for p in parts)
-    if kind == "paddlex":
-        return all((folder / name).is_file() for name in ("label.txt", "train.txt"))
+    root = tree.walk(folder)
+    if take and "*" in take and kind in (None, "folder"):
+        return "folder", _read_folders(root, take)
+    root = taken(root, take)
+    found = recognise(root)
+    if kind and kind != found and not _fits(root, kind):
+        raise PipelineError(
+            f"{relative(folder)} is no {kind} set: it wants {WANTED[kind]}; {nearest(root)}"
+        )
+    kind = kind or found
+    if not kind:
+        raise PipelineError(f"{relative(folder)} is none of the known layouts: {nearest(root)}")
     if kind == "idx":
-        return bool(idx.find(folder))
-    return sum(any(_pictures(inside)) for inside in _folders(folder)) >= 2
+        return kind, Listing(folder, [])
+    listing = READERS[kind](root)
+    return kind, listing
 
 
-def read(kind: str, folder: Path) -> Listing:
-    """The list of a data set of kind folder, labelme or paddlex that `locate` found."""
-    return {"folder": _read_folder, "labelme": _read_labelme, "paddlex": _read_paddlex}[kind](
-        folder
-    )
+def taken(root: Folder, take: str | None) -> Folder:
+    """The folder inside that `take` names; the whole where it names something else."""
+    inside = root.below(*take.strip("/").split("/")) if take else None
+    return inside or root
 
 
-def read_text(file: Path) -> str:
-    """A text file as people's editors write it: UTF-8, with or without its mark, or GB 18030.
-
-    Raises:
-        PipelineError: it is missing, or neither.
-    """
-    try:
-        content = file.read_bytes()
-    except OSError as error:
-        raise PipelineError(f"{relative(file)} cannot be read: {error.strerror}") from None
-    for encoding in ("utf-8-sig", "gb18030"):
-        try:
-            return content.decode(encoding)
-        except UnicodeDecodeError:
-            pass
-    raise PipelineError(f"{relative(file)} is no text: save it as UTF-8")
+def recognise(root: Folder) -> str | None:
+    """The first layout that a set has."""
+    return next((kind for kind in LAYOUTS if _fits(root, kind)), None)
 
 
-def _folders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir() and not hidden(path.name))
+def _fits(root: Folder, kind: str) -> bool:
+    folders = class_folders.is_one(root)
+    if kind == "labelme":
+        return labelme.is_one(root)
+    if kind == "paddlex":
+        return lists.is_one(root, ENOUGH if folders else 0)
+    if kind == "table":
+        return tables.is_one(root, ENOUGH if folders else 0)
+    if kind == "idx":
+        return any(parts.complete for parts in idx_sets.found_in(root))
+    return folders
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    """Every file below a folder that is not hidden, in a fixed order."""
-    for place, inside, names in os.walk(folder):
-        inside[:] = sorted(name for name in inside if not hidden(name))
-        yield from (Path(place, name) for name in sorted(names) if not hidden(name))
+def _read_folders(root: Folder, take: str | None = None) -> Listing:
+    listing = Listing(root.path, [])
+    reader = class_folders.Reader(listing)
+    classes = class_folders.by_pattern(root, take) if take else reader.read(root)
+    place = class_folders.descended(root)
+    class_names.give(listing, list({id(p): p for p in (root, place)}.values()), classes)
+    class_names.say_empty(listing, reader.empty)
+    return listing.close(root)
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
-    return (file for file in _files(folder) if file.suffix.lower() in SUFFIXES)
+READERS: dict[str, Callable[[Folder], Listing]] = {
+    "labelme": labelme.read,
+    "paddlex": lists.read,
+    "table": tables.read,
+    "folder": _read_folders,
+}
 
 
-def _natural(name: str) -> list:
-    """Sort key with numbers by value: "2" before "10"."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if number % 2 else part.casefold() for number, part in enumerate(parts)]
+# --- what was found instead -----------------------------------------------------------
 
 
-# --- one folder a class ---------------------------------------------------------------
+def nearest(root: Folder) -> str:
+    """What a folder holds that is none of the layouts, the nearest, and what that lacks."""
+    others = list(root.all_others())
+    kinds = {file: tree.kind_of(file) for file in others[:LOOKED_AT]}
+    if idx_sets.found_in(root):
+        found = idx_sets.choose(root, None)
+        return f"nearest is idx, but {found.text}" if isinstance(found, Finding) else "it is of idx"
+    if root.count:
+        return _with_pictures(root, kinds)
+    for keys, said in WITHOUT_PICTURES:
+        files = [file for file, kind in kinds.items() if kind.key in keys]
+        if files:
+            names = named(_name(root, file) for file in files)
+            return said.format(n=f"{len(files):,}", names=names, kind=kinds[files[0]])
+    if not others:
+        return "it is empty"
+    pixels = [file for file in others[:LOOKED_AT] if tables.holds_pixels(file)]
+    if pixels:
+        names = named(_name(root, file) for file in pixels)
+        return f"{names} holds pixels as numbers: write them as pictures, a folder a class"
+    return f"it holds {named(_name(root, file) for file in others)}, and no pictures"
 
 
-def _read_folder(root: Path) -> Listing:
-    tops = {
-        SPLIT_NAMES[place.name.lower()]: place
-        for place in _folders(root)
-        if place.name.lower() in SPLIT_NAMES and _folders(place)
-    }
-    if "train" not in tops or len(tops) < 2:
-        tops = {"": root}
-    names = {place.name for top in tops.values() for place in _folders(top)}
-    listing = Listing(root, sorted(names, key=_natural))
-    other = [file for top in tops.values() for file in top.iterdir() if file.is_file()]
-    other = [file for file in other if not hidden(file.name)]
-    for split, top in tops.items():
-        for label, name in enumerate(listing.labels):
-            for file in _files(top / name):
-                if file.suffix.lower() in SUFFIXES:
-                    listing.add(file, label, split)
-                else:
-                    other.append(file)
-    if other:
-        listing.notes.append(
-            f"{len(other):,} files are left out, no pictures by their names or outside of the "
-            f"class folders: {listing.names(other)}"
+def _name(root: Folder, file: Path) -> str:
+    return shown(str(file.relative_to(root.path)))
+
+
+WITHOUT_PICTURES = (  # what is said of a set without pictures, by the first kind that it has
+    (file_kinds.ARCHIVES, "it holds archives: {names}: unpack them and name the folder"),
+    (file_kinds.OTHER_PICTURES, "it holds {n} files such as {names}, each {kind}"),
+    (
+        ("idx",),
+        "{names} hold IDX, and their names do not say of what: call them train-images, "
+        "train-labels, t10k-images and t10k-labels",
+    ),
+    (file_kinds.DATA | file_kinds.MODELS, "it holds {names}, each {kind}"),
+    (file_kinds.NO_CONTENT, "it holds {names}, each {kind}"),
+)
+
+
+def _with_pictures(root: Folder, kinds: dict[Path, file_kinds.Kind]) -> str:
+    """The same of a folder that holds pictures, by the kinds of its other files."""
+    place = class_folders.descended(root)
+    found = f"it holds {root.count:,} pictures"
+    if class_folders.are_flat_splits(place):
+        found += f" in {named(f'{shown(f.name)}/' for f in place.filled)}, without class folders"
+    elif place.filled:
+        found += f", all of them in {shown(place.filled[0].name)}/"
+    names = [file.name.lower() for file in root.all_others()]
+    sheets = [_name(root, file) for file, kind in kinds.items() if kind.key in SHEETS]
+    if sheets:
+        return (
+            f"{found}, and {named(sheets)}: save the list as CSV UTF-8 with the columns file,label"
         )
-    return listing
-
-
-# --- Labelme --------------------------------------------------------------------------
-
-
-def _read_labelme(root: Path) -> Listing:
-    lines = [line.strip() for line in read_text(root / "flags.txt").splitlines()]
-    listing = Listing(root, [line for line in lines if line and line != NOT_A_FLAG])
-    number = {label: index for index, label in enumerate(listing.labels)}
-    images = {str(f.relative_to(root / "images")): f for f in _pictures(root / "images")}
-    by_stem = {Path(name).with_suffix("").as_posix(): name for name in images}
-    wrong: dict[str, list[str]] = {}
-    taken: dict[str, str] = {}
-    for file in _files(root / "annotations"):
-        if file.suffix.lower() != ".json":
-            continue
-        name = file.name
-        try:
-            content = json.loads(read_text(file))
-            flags = [str(flag) for flag, value in content["flags"].items() if value is True]
-            path = str(content.get("imagePath") or "")
-        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, PipelineError):
-            wrong.setdefault("annotations cannot be read", []).append(name)
-            continue
-        image = path.replace("\\", "/").rpartition("/")[2]
-        if image not in images:
-            stem = file.relative_to(root / "annotations").with_suffix("").as_posix()
-            image = by_stem.get(stem, "")
-        unknown = [flag for flag in flags if flag not in number]
-        if not image:
-            wrong.setdefault("annotations have no image", []).append(name)
-        elif image in taken:
-            wrong.setdefault("annotations are of an image that has one already", []).append(name)
-        elif unknown:
-            what = "annotations have a flag that flags.txt lacks"
-            wrong.setdefault(what, []).append(f"{name} ({unknown[0]})")
-        elif len(flags) != 1:
-            what = "annotations have two flags or more" if flags else "annotations have no flag set"
-            wrong.setdefault(what, []).append(name)
-        else:
-            listing.add(images[image], number[flags[0]])
-        taken.setdefault(image, name)
-    listing.problems += [f"{len(names):,} {what}: {named(names)}" for what, names in wrong.items()]
-    bare = [file for name, file in images.items() if name not in taken]
-    if bare:
-        listing.notes.append(
-            f"{len(bare):,} images without annotation are left out: {listing.names(bare)}"
-        )
-    return listing
-
-
-# --- PaddleX --------------------------------------------------------------------------
-
-
-NAMING_THE_FILE = ("files are missing", "files stand in the lists twice")
-
-
-def _wrong_file(file: Path, root: Path, seen: dict[Path, str]) -> str:
-    """What is wrong with a line that names this file; "" if nothing is."""
-    if not file.resolve().is_relative_to(root.resolve()):
-        return "lines name a file outside of the set"
-    if not file.is_file():
-        return NAMING_THE_FILE[0]
-    return NAMING_THE_FILE[1] if file in seen else ""
-
-
-def _read_paddlex(root: Path) -> Listing:
-    names = {}
-    for line in read_text(root / "label.txt").splitlines():
-        index, _, name = line.strip().replace("\t", " ").partition(" ")
-        if line.strip():
-            names[index] = name.strip() or index
-    listing = Listing(root, list(names.values()))
-    if list(names) != [str(index) for index in range(len(names))]:
-        listing.problems.append('label.txt must count its lines from 0, as in "0 cat"')
-    wrong: dict[str, list[str]] = {}
-    seen: dict[Path, str] = {}
-    for split in ("train", "val", "test"):
-        path = root / f"{split}.txt"
-        rows = read_text(path).splitlines() if path.is_file() else []
-        for number, row in enumerate(rows, 1):
-            if not row.strip():
-                continue
-            where = f"{path.name}, line {number}"
-            name, _, index = row.strip().replace("\t", " ").rpartition(" ")
-            file = root / name.strip().replace("\\", "/")
-            problem = "" if index in names else "lines end in no class of label.txt"
-            problem = problem or _wrong_file(file, root, seen)
-            if problem:
-                place = f"{seen[file]} and {where}" if file in seen else where
-                named_line = f"{name} ({place})" if problem in NAMING_THE_FILE else where
-                wrong.setdefault(problem, []).append(named_line)
-            else:
-                listing.add(file, int(index), split)
-                seen[file] = where
-    listing.problems += [f"{len(found):,} {what}: {named(found)}" for what, found in wrong.items()]
-    return listing
+    for pattern, program in DETECTION.items():
+        if any(re.fullmatch(pattern, name) for name in names):
+            return (
+                f"{found} and boxes of {program}: here whole pictures are told apart; export the "
+                "set as a folder a class"
+            )
+    if any(name.endswith(".csv") for name in names):
+        return f"{found} and a list in CSV; nearest is table, which wants {WANTED['table']}"
+    stems = {re.split(r"[\d._\- ]", file.stem)[0] for file in place.all_pictures()}
+    hint = ""
+    if 1 < len(stems) <= MOST_STEMS and "" not in stems:
+        hint = f", named {named(sorted(stems), 3)} with numbers: sort them by that"
+    return f"{found}{hint}; nearest is folder, which wants {WANTED['folder']}"

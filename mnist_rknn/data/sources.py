@@ -5,21 +5,20 @@ pictures to train on and to test with. What a set's owner should know about it (
 out, a split that was made) is in its notes; what would spoil the model is refused.
 """
 
-from collections import defaultdict
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
+from .. import text
 from ..errors import PipelineError
 from ..files import PROJECT, relative
 from ..recipe import Recipe
-from . import archives, idx, layouts, mnist, pictures
-from .layouts import Listing, named
+from . import archives, checks, idx_sets, layouts, mnist, pictures, tree
+from .listing import Answers, Finding, Listing, named
 
 UNPACKED = PROJECT / "data"  # where archives are unpacked
-PRIORITY = ("test", "val", "train", "")  # of the split that keeps a picture found in two
 
 
 class PictureFiles:
@@ -34,6 +33,18 @@ class PictureFiles:
     def __getitem__(self, index: int) -> np.ndarray:
         """uint8 [h, w], or [h, w, 3] in RGB order."""
         return pictures.read(self.files[index])
+
+
+class Asked(PipelineError):
+    """A set that can be read in several ways: the question, and the answers to it."""
+
+    def __init__(self, folder: Path, finding: Finding):
+        super().__init__(f"{relative(folder)}: {for_recipe(finding)}")
+        self.folder, self.finding = relative(folder), finding
+
+    def said(self, way: Callable[[Finding], str]) -> str:
+        """The question with its answers in another way."""
+        return f"{self.folder}: {way(self.finding)}"
 
 
 class Source(NamedTuple):
@@ -51,6 +62,7 @@ class Source(NamedTuple):
     test_origins: list[str]
     validation: np.ndarray | None = None  # which training images are for that, if the set says
     notes: tuple[str, ...] = ()  # what its owner should know, a sentence each
+    listing: Listing | None = None  # of a user's own set, which the pictures are of
 
 
 def source_folder(recipe: Recipe) -> Path:
@@ -66,13 +78,17 @@ def source_folder(recipe: Recipe) -> Path:
 
 
 def open_path(path: str) -> Path:
-    """The folder that a path means, given from the project's folder or absolute."""
+    """The folder that a path means, given from the project's folder or absolute.
+
+    Raises:
+        PipelineError: nothing is there, or it is an archive that is refused or another file.
+    """
     place = PROJECT / Path(path).expanduser()
-    if archives.is_archive(place):
-        return archives.unpack_once(place, UNPACKED)
-    if not place.is_dir():
-        raise PipelineError(f"dataset.path: {path} is neither a folder nor a zip or tar file")
-    return place
+    if place.is_dir():
+        return place
+    if not place.exists():
+        raise PipelineError(f"{path} is neither a folder nor a zip or tar file: nothing is there")
+    return archives.unpack_once(place, UNPACKED)
 
 
 def load_source(recipe: Recipe) -> Source:
@@ -87,10 +103,74 @@ def load_source(recipe: Recipe) -> Source:
         data = mnist.load(folder)
         origins = (_numbered("train", data.train_labels), _numbered("test", data.test_labels))
         return Source(mnist.LABELS, *data, *origins)
-    _, place = layouts.locate(folder, recipe.dataset.kind)
-    if recipe.dataset.kind == "idx":
-        return _from_arrays(recipe, place)
-    return _from_files(recipe, layouts.read(recipe.dataset.kind, place))
+    _, listing, images = read(folder, said_by(recipe))
+    size = (recipe.image.height, recipe.image.width)
+    looks = looked_at(listing, images, size)
+    found = checks.examine(listing, looks)
+    if found.problems:
+        said = "; ".join(for_recipe(problem) for problem in found.problems)
+        raise PipelineError(f"{relative(listing.folder)}: {said}")
+    listing = checks.only(listing, found)
+    if images is not None:
+        if recipe.dataset.redraw and (
+            listing.labels != mnist.LABELS or size_of(images) != (28, 28)
+        ):
+            raise PipelineError(
+                f"dataset.redraw: it draws the digits 0 to 9 from 28x28 pictures, and these "
+                f"classes are {named(listing.labels)}: set dataset.redraw to null"
+            )
+        images = images[found.kept]
+        if set(listing.splits) - {""}:
+            return _from_arrays(listing, images)
+    return _from_files(recipe, listing, images)
+
+
+def read(folder: Path, said: Answers) -> tuple[str, Listing, np.ndarray | None]:
+    """The kind of a set, its list, and the images of one in MNIST's format.
+
+    Returns:
+        Images are uint8 [N, h, w], in the order of the list; None for a set of files.
+
+    Raises:
+        PipelineError: it is of no known layout, or not of the one that is said.
+        Asked: it can be read in several ways, or is not whole.
+    """
+    kind, listing = layouts.read(folder, said.kind, said.take)
+    images = None
+    if kind == "idx":
+        listing, images = idx_listing(folder, said)
+    if said.split == "new" and set(listing.splits) - {""}:
+        listing.splits = [""] * len(listing.splits)
+        listing.notes.append("the set's own split is not used (dataset.split)")
+    return kind, listing, images
+
+
+def said_by(recipe: Recipe) -> Answers:
+    """What a recipe says about its set."""
+    said = recipe.dataset
+    return Answers(said.kind, said.take, said.split, said.turn, said.labels)
+
+
+def for_recipe(problem: Finding) -> str:
+    """A problem, and how its answers are written into a recipe."""
+    if not problem.answers:
+        return problem.text
+    cures = [f"dataset.{key}: {value!r}" for key, value in problem.answers]
+    return f"{problem.text} (answer with {' or '.join(cures)})"
+
+
+def looked_at(
+    listing: Listing, images: np.ndarray | None, size: tuple[int, int]
+) -> list[pictures.Look]:
+    """What is known about each picture of a list, as the network will see it."""
+    if images is None:
+        return pictures.survey(listing.files, size)
+    return [pictures.look(image, size) for image in images]
+
+
+def size_of(images: np.ndarray) -> tuple[int, ...]:
+    """Height and width of images, uint8 [N, h, w]."""
+    return images.shape[1:]
 
 
 def hold_out(classes: np.ndarray, part: int | float) -> np.ndarray:
@@ -111,6 +191,27 @@ def hold_out(classes: np.ndarray, part: int | float) -> np.ndarray:
     return held
 
 
+def planned_counts(
+    listing: Listing, validation: int | float, test: int | float
+) -> dict[str, np.ndarray]:
+    """Pictures of every class in train, val and test, as the split of a run will make them.
+
+    Args:
+        validation, test: parts that are held out where the set brings no such split.
+    """
+    classes = np.array(listing.classes, int)
+    splits = np.array(listing.splits, "<U5")
+    splits[splits == ""] = "train"
+    for name, part in (("test", test), ("val", validation)):
+        if not (splits == name).any():
+            pool = np.flatnonzero(splits == "train")
+            splits[pool[hold_out(classes[pool], part)]] = name
+    return {
+        name: np.bincount(classes[splits == name], minlength=len(listing.labels))
+        for name in ("train", "val", "test")
+    }
+
+
 # --- sets in MNIST's format -----------------------------------------------------------
 
 
@@ -119,64 +220,72 @@ def _numbered(split: str, classes: np.ndarray) -> list[str]:
     return [f"{split} image {number}" for number in range(len(classes))]
 
 
-def _from_arrays(recipe: Recipe, folder: Path) -> Source:
-    listing, images = idx_listing(folder, recipe.dataset.labels)
-    labels = listing.labels
-    if recipe.dataset.redraw and (labels != mnist.LABELS or images.shape[1:] != (28, 28)):
-        raise PipelineError(
-            f"dataset.redraw: it draws the digits 0 to 9 from 28x28 pictures, and these classes "
-            f"are {named(labels)}: set dataset.redraw to null"
-        )
-    size = (recipe.image.height, recipe.image.width)
-    kept, listing = clean(listing, [pictures.look(image, size) for image in images])
+def _from_arrays(listing: Listing, images: np.ndarray) -> Source:
     trained = np.array(listing.splits) == "train"
     classes = np.array(listing.classes)
     origins = np.array([file.name for file in listing.files])
     return Source(
-        labels,
-        images[kept[trained]],
+        listing.labels,
+        images[trained],
         classes[trained],
-        images[kept[~trained]],
+        images[~trained],
         classes[~trained],
         origins[trained].tolist(),
         origins[~trained].tolist(),
         notes=tuple(listing.notes),
+        listing=listing,
     )
 
 
-def idx_listing(folder: Path, labels: list[str] | None) -> tuple[Listing, np.ndarray]:
+def idx_listing(folder: Path, said: Answers) -> tuple[Listing, np.ndarray]:
     """An IDX set as a list, and its images, uint8 [N, h, w], in the order of the list.
 
-    Args:
-        labels: names of the classes, as `dataset.labels` gives them.
+    Raises:
+        PipelineError: the set is not whole, damaged, or one of several.
     """
-    data = idx.load(folder)
+    root = tree.walk(folder)
+    parts = idx_sets.choose(root, said.take)
+    if isinstance(parts, Finding):
+        raise Asked(folder, parts)
+    data = idx_sets.load(parts, said.turn)
     present = np.unique(data.train_labels)
-    listing = Listing(folder, idx_labels(folder, labels, present))
     strange = sorted(set(data.test_labels.tolist()) - set(present.tolist()))
     if strange:
         raise PipelineError(
             f"{relative(folder)}: test images have the classes {named(map(str, strange))}, which "
             "no training image has"
         )
+    listing = Listing(folder, [], notes=data.notes)
+    listing.labels = idx_labels(root, said.labels, present, data.names, listing)
     for split, classes in (("train", data.train_labels), ("test", data.test_labels)):
         indices = np.searchsorted(present, classes).tolist()
         for name, label in zip(_numbered(split, classes), indices, strict=True):
             listing.add(folder / name, label, split)
+    listing.consulted |= {file for files in parts.files.values() for file in files}
+    listing.consulted |= set(parts.folder.glob("*mapping.txt"))
+    listing.close(root, "no part of a set in MNIST's format")
     return listing, np.concatenate([data.train_images, data.test_images])
 
 
-def idx_labels(folder: Path, given: list[str] | None, present: np.ndarray) -> list[str]:
-    """Class names of an IDX set: the recipe's, those of its `labels.txt`, or its numbers.
+def idx_labels(
+    root: tree.Folder,
+    given: list[str] | None,
+    present: np.ndarray,
+    names: dict[int, str],
+    listing: Listing,
+) -> list[str]:
+    """Class names of an IDX set: the recipe's, those of a list in it, or its numbers.
 
     Args:
         present: the class numbers that occur, ascending.
+        names: by number, as the set itself brings them.
     """
-    listed = folder / "labels.txt"
+    listed = root.path / "labels.txt"
     if given is None and listed.is_file():
-        given = [line.strip() for line in layouts.read_text(listed).splitlines() if line.strip()]
+        given = [line for _, line in text.read(listed).lines()]
+        listing.consulted.add(listed)
     if given is None:
-        return [str(number) for number in present]
+        return [names.get(int(number), str(number)) for number in present]
     if len(given) != len(present):
         raise PipelineError(
             f"dataset.labels: {len(given)} names for the {len(present)} classes that occur "
@@ -188,9 +297,8 @@ def idx_labels(folder: Path, given: list[str] | None, present: np.ndarray) -> li
 # --- sets of picture files ------------------------------------------------------------
 
 
-def _from_files(recipe: Recipe, listing: Listing) -> Source:
-    size = (recipe.image.height, recipe.image.width)
-    _, listing = clean(listing, pictures.survey(listing.files, size))
+def _from_files(recipe: Recipe, listing: Listing, images: np.ndarray | None) -> Source:
+    """A set whose test images are its own or held out, in an order of the recipe's seed."""
     splits, classes = np.array(listing.splits), np.array(listing.classes)
     notes = list(listing.notes)
     order = np.random.default_rng(recipe.seed).permutation(len(splits))
@@ -207,105 +315,21 @@ def _from_files(recipe: Recipe, listing: Listing) -> Source:
     origins = [file.relative_to(listing.folder).as_posix() for file in listing.files]
     return Source(
         listing.labels,
-        PictureFiles([listing.files[index] for index in train]),
+        _chosen(listing, images, train),
         classes[train],
-        PictureFiles([listing.files[index] for index in test]),
+        _chosen(listing, images, test),
         classes[test],
         [origins[index] for index in train],
         [origins[index] for index in test],
         validation if len(validation) else None,
         tuple(notes),
-    )
-
-
-def clean(listing: Listing, looks: list[pictures.Look]) -> tuple[np.ndarray, Listing]:
-    """A list without the pictures that must not be in it.
-
-    Left out, with a note: pictures of one flat tone, and all but one of those that are the same
-    picture. The one in the test images stays, else the one in validation, so that no model is
-    tested on what it learned from.
-
-    Args:
-        looks: what is known about each picture of the list.
-
-    Returns:
-        Indices of the pictures that stay, int64 [N], and the list of those.
-
-    Raises:
-        PipelineError: unreadable pictures, the same picture under two labels, class names that
-            no list of labels can hold, or what the layout's reader found wrong.
-    """
-    found = examine(listing, looks)
-    if found.problems:
-        raise PipelineError(f"{relative(listing.folder)}: {'; '.join(found.problems)}")
-    return found.kept, replace(
         listing,
-        files=[listing.files[i] for i in found.kept],
-        classes=[listing.classes[i] for i in found.kept],
-        splits=[listing.splits[i] for i in found.kept],
-        notes=listing.notes + found.notes,
     )
 
 
-class Examination(NamedTuple):
-    """What is to be said about a list of pictures."""
-
-    kept: np.ndarray  # indices of the pictures that stay, int64 [N]
-    notes: list[str]
-    problems: list[str]
-
-
-def examine(listing: Listing, looks: list[pictures.Look]) -> Examination:
-    """As `clean`, but with the problems of list and pictures returned."""
-    notes, problems = [], list(listing.problems)
-    odd = [repr(label) for label in listing.labels if not label.isprintable()]
-    if odd:
-        problems.append(f"class names with a line break or control character: {named(odd)}")
-    repeated = sorted({name for name in listing.labels if listing.labels.count(name) > 1})
-    if repeated:
-        problems.append(f"two classes have one name: {named(repeated)}")
-    if len(listing.labels) < 2:
-        problems.append(f"{len(listing.labels)} classes are too few to tell apart")
-    unreadable = [file for file, seen in zip(listing.files, looks, strict=True) if seen.problem]
-    if unreadable:
-        reason = next(seen.problem for seen in looks if seen.problem)
-        problems.append(
-            f"{len(unreadable):,} files cannot be read as pictures, mend or delete them: "
-            f"{listing.names(unreadable)} (the first: {reason})"
-        )
-    flat = [i for i, seen in enumerate(looks) if seen.flat]
-    if flat:
-        notes.append(
-            f"{len(flat):,} pictures of one flat tone are left out: "
-            f"{listing.names(listing.files[i] for i in flat)}"
-        )
-    same: dict[bytes, list[int]] = defaultdict(list)
-    for index, seen in enumerate(looks):
-        if not seen.problem and not seen.flat:
-            same[seen.digest].append(index)
-    groups = [group for group in same.values() if len(group) > 1]
-    torn = [group for group in groups if len({listing.classes[i] for i in group}) > 1]
-    if torn:
-        shown = [
-            " = ".join(
-                f"{listing.files[i].relative_to(listing.folder)} "
-                f"({listing.labels[listing.classes[i]]})"
-                for i in group
-            )
-            for group in torn
-        ]
-        problems.append(
-            f"{len(torn):,} pictures stand there under different labels, delete the wrong ones: "
-            f"{named(shown)}"
-        )
-    kept = {min(g, key=lambda i: PRIORITY.index(listing.splits[i])) for g in same.values()}
-    extra = sorted(set(range(len(looks))) - kept - set(flat))
-    extra = [i for i in extra if not looks[i].problem]
-    if extra and not torn:
-        leaking = sum(len({listing.splits[i] for i in group}) > 1 for group in groups)
-        notes.append(
-            f"{len(extra):,} pictures that are there already are left out: "
-            f"{listing.names(listing.files[i] for i in extra)}"
-            + (f"; {leaking:,} of them stood in two splits" if leaking else "")
-        )
-    return Examination(np.array(sorted(kept), np.int64), notes, problems)
+def _chosen(
+    listing: Listing, images: np.ndarray | None, indices: np.ndarray
+) -> np.ndarray | PictureFiles:
+    if images is None:
+        return PictureFiles([listing.files[index] for index in indices])
+    return images[indices]

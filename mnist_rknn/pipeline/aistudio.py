@@ -5,6 +5,7 @@ data sets lie as archives under `data/data<number>/`, and Paddle's GPU build is 
 Until `install` has run only the standard library and what Jupyter needs can be imported.
 """
 
+import hashlib
 import importlib
 import os
 import re
@@ -14,9 +15,10 @@ from collections.abc import Callable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 
+from .. import file_kinds
 from ..data import archives
 from ..errors import PipelineError
-from ..files import PROJECT, relative, replacing_folder
+from ..files import PROJECT, read_json, relative, replacing_folder, sha256
 from . import environment
 
 ATTACHED = PROJECT / "data" / "attached"  # unpacked data sets, kept
@@ -184,17 +186,23 @@ def unpack_data_sets(log: Callable[[str], None] = print) -> list[Path]:
     """
     unpacked = []
     for folder in data_folders():
-        for archive in sorted(filter(archives.is_archive, folder.iterdir())):
-            unpacked.append(archives.unpack_once(archive, ATTACHED / folder.name))
-            log(f"{relative(unpacked[-1])}: from {archive.name}")
+        for archive, place in unpacked_of(folder).items():
+            unpacked.append(place)
+            log(f"{relative(place)}: from {archive.name}")
     return unpacked
+
+
+def unpacked_of(folder: Path) -> dict[Path, Path]:
+    """Archives of an attached data set, and the folders that they are unpacked in."""
+    found = sorted(filter(archives.is_archive, folder.iterdir()))
+    return {archive: archives.unpack_once(archive, ATTACHED / folder.name) for archive in found}
 
 
 def use_attached_mnist(log: Callable[[str], None] = print) -> None:
     """Take MNIST from an attached data set that holds the four original files, if one does."""
     from ..data import mnist  # needs numpy
 
-    for folder in _folders_with(next(iter(mnist.SHA256))):
+    for folder in _folders_with_sets():
         try:
             source = mnist.fetch(PROJECT / "data" / "mnist", str(folder), log=lambda line: None)
         except PipelineError as error:
@@ -204,12 +212,14 @@ def use_attached_mnist(log: Callable[[str], None] = print) -> None:
         return
 
 
-def _folders_with(name: str) -> Iterator[Path]:
-    """Attached folders, at any depth, that hold the file `name` or `name`.gz."""
+def _folders_with_sets() -> Iterator[Path]:
+    """Attached folders, at any depth, that hold files in MNIST's format."""
+    from ..data import idx_sets, tree
+
     for place in (ATTACHED, *data_folders()):
-        for file in sorted(place.rglob(f"{name}*")):
-            if file.name in (name, f"{name}.gz"):
-                yield file.parent
+        if place.is_dir():
+            folders = {parts.folder for parts in idx_sets.found_in(tree.walk(place))}
+            yield from sorted(folders)
 
 
 def find_data_set(dataset: str) -> Path:
@@ -219,21 +229,77 @@ def find_data_set(dataset: str) -> Path:
         dataset: a path, or a part of one below an attached data set, such as "data12345".
 
     Raises:
-        PipelineError: there is none; the message lists the data sets that are attached.
+        PipelineError: there is none, or several are meant; the message lists what is attached.
     """
-    for place in (ATTACHED, Path.home() / "data", PROJECT / "data", Path.home(), PROJECT):
-        path = place / Path(dataset).expanduser()  # an absolute path stays what it is
-        if path.exists():
-            inside = [entry for entry in path.iterdir() if entry.is_dir()] if path.is_dir() else []
-            return inside[0] if path.parent == ATTACHED and len(inside) == 1 else path
+    name = dataset.strip().strip("\"'").strip()
     attached = ", ".join(folder.name for folder in data_folders()) or "none"
-    raise PipelineError(f"data set {dataset} was not found: attached are {attached}")
+    own = (ATTACHED, Path.home() / "data", PROJECT / "data", Path.home(), PROJECT)
+    for place in own if name else ():
+        path = Path(os.path.normpath(place / Path(name).expanduser()))  # an absolute one stays
+        if path.exists():
+            if any(path == top or path in top.parents for top in own):
+                break
+            return _meant(path)
+    else:
+        raise PipelineError(f"data set {dataset} was not found: attached are {attached}")
+    raise PipelineError(
+        f"{dataset!r} holds more than one data set: name one; attached are {attached}"
+    )
+
+
+def _meant(path: Path) -> Path:
+    """The folder of an attached data set that a path is of; other paths as they are.
+
+    Raises:
+        PipelineError: the set holds two archives, or one that is not read.
+    """
+    folders = {folder.name: folder for folder in data_folders()}
+    if path.parent == ATTACHED and path.name in folders:
+        path = folders[path.name]
+    home = next((folder for folder in folders.values() if folder in path.parents), None)
+    if home and path.parent == home and archives.is_archive(path):
+        return unpacked_of(home)[path]
+    if path not in folders.values():
+        return path
+    unpacked = list(unpacked_of(path).values())
+    if len(unpacked) > 1:
+        names = " or ".join(f'"{path.name}/{folder.name}"' for folder in unpacked)
+        raise PipelineError(f"{path.name} holds {len(unpacked)} archives: name one, {names}")
+    if unpacked:
+        return unpacked[0]
+    others = [file for file in sorted(path.iterdir()) if file.is_file()]
+    kinds = {file: file_kinds.of(file) for file in others}
+    packed = [file for file, kind in kinds.items() if kind.key in file_kinds.ARCHIVES]
+    if packed and not any(entry.is_dir() for entry in path.iterdir()):
+        raise PipelineError(
+            f"{path.name} holds {packed[0].name}, which {kinds[packed[0]]}, or attach it as zip"
+        )
+    return path
 
 
 def recipe_name(path: Path) -> str:
-    """Name of the recipe for a data set at `path`: "own_" with letters, digits, underscores."""
+    """Name of the recipe for a data set at `path`: "own_", its place, and a hash of what is in it.
+
+    Names alone would not do: of two that are Chinese, nothing is left that a recipe may be called.
+    """
     place = path.relative_to(ATTACHED).parts[0] if ATTACHED in path.parents else path.stem
-    return "own_" + re.sub(r"\W+", "_", place, flags=re.ASCII).strip("_").lower()
+    letters = re.sub(r"\W+", "_", place, flags=re.ASCII).strip("_").lower()
+    return "_".join(filter(None, ("own", letters, _content_key(path))))
+
+
+def _content_key(path: Path) -> str:
+    """Eight hex digits that follow from what a data set holds."""
+    record = path / archives.RECORD
+    if record.is_file():
+        return read_json(record)["sha256"][:8]
+    if path.is_file():
+        return sha256(path)[:8]
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            line = f"{file.relative_to(path)}|{file.stat().st_size}\n"
+            digest.update(line.encode("utf-8", "surrogateescape"))
+    return digest.hexdigest()[:8]
 
 
 # --- other programs, and the result ---------------------------------------------------

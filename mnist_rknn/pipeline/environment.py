@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from ..errors import PipelineError
 from ..machine import cores
+from . import places
 
 PYTHONS = ((3, 10), (3, 11))
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
@@ -88,6 +89,7 @@ def check_all() -> Iterator[Check]:
         check_processor,
         check_python,
         check_disk,
+        check_places,
         check_path,
         check_packages,
         check_rknn,
@@ -129,6 +131,14 @@ def check_disk() -> Check:
     if free < RUN_GB:
         return Check("disk", "FAIL", f"{free:.1f} GB free", f"free at least {RUN_GB:g} GB")
     return Check("disk", "OK", f"{free:.1f} GB free")
+
+
+def check_places() -> Check:
+    """Folders that the steps need: for temporary files, the home, shared memory, the project's."""
+    found = places.problems()
+    if found:
+        return Check("folders", "FAIL", found[0].detail, found[0].cure)
+    return Check("folders", "OK", "temporary files, home, shared memory, the project's path")
 
 
 def check_path() -> Check:
@@ -276,13 +286,22 @@ def check_kernel() -> Check:
     # jupyter_client replaces a bare "python" by the interpreter it runs on
     interpreter = sys.executable if Path(command).name == command else command
     if Path(interpreter).parent != Path(sys.executable).parent:
+        foreign = os.environ.get("JUPYTER_PATH", "")
+        by_path = any(_lies_in(specification.resource_dir, f) for f in foreign.split(os.pathsep))
         return Check(
             "jupyter kernel",
             "FAIL",
-            f"python3 starts {interpreter}",
-            "remove that kernel with `jupyter kernelspec remove python3`, then `make setup`",
+            f"python3 starts {interpreter}"
+            + (f", as JUPYTER_PATH={foreign} says" if by_path else ""),
+            "unset JUPYTER_PATH"
+            if by_path
+            else "remove that kernel with `jupyter kernelspec remove python3`, then `make setup`",
         )
     return Check("jupyter kernel", "OK", "python3 of this environment")
+
+
+def _lies_in(path: str, folder: str) -> bool:
+    return bool(folder) and Path(path).resolve().is_relative_to(Path(folder).resolve())
 
 
 def check_device() -> Check:

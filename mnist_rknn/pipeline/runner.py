@@ -24,7 +24,7 @@ from ..files import OUTPUT, PROJECT, FolderLock, relative, write_json
 from ..recipe import Recipe
 from ..training import progress
 from ..training.architectures import require_known
-from . import tries
+from . import places, tries
 from .graph import Graph, needed
 from .runs import (
     RECIPE,
@@ -81,6 +81,8 @@ def run_steps(
         reason = now.stale_reason(step) or ("forced" if force and step in wanted else None)
         if reason is None:
             continue
+        if not ran:
+            places.require(folder)
         if not ran:  # before, the folder's recipe says what its files were made with
             write_recipe(folder, recipe, made_with)
         run_tries(step, folder)
@@ -233,6 +235,7 @@ def _kernel_environment() -> Iterator[str]:
     changes = {
         "PYTHONPATH": python_path(),
         "JUPYTER_PREFER_ENV_PATH": "1",
+        "JUPYTER_PATH": "",  # of the user: it would come before this environment's
         "JUPYTER_RUNTIME_DIR": runtime,
         "IPYTHONDIR": str(OUTPUT / ".ipython"),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),

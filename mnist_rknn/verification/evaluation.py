@@ -1,6 +1,5 @@
 """A finished model on a folder of real pictures."""
 
-import csv
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -8,14 +7,17 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import plots
+from .. import text as text_files
 from ..conversion import inference, rknn_simulator
 from ..data.pictures import fit, read
 from ..errors import PipelineError
 from ..files import relative, replacing
 from ..recipe import Recipe
 from ..records import Accuracy, Evaluation, Groups, Manifest, Misread, StageName
+from ..text import folded, shown
 from . import metrics
 
+ALL = "all"  # pictures without a group, and all of them
 ENGINES: dict[StageName, str] = {"slim": "float (slim ONNX)", "rknn": "INT8 (simulator)"}
 
 
@@ -37,25 +39,55 @@ def read_index(folder: Path, labels: list[str]) -> Pictures:
     path = folder / "index.csv"
     if not path.is_file():
         raise PipelineError(f"{relative(path)} is missing: write one with the columns file,label")
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = list(csv.DictReader(file))
-    if not rows or not {"file", "label"} <= set(rows[0]):
+    table = text_files.read_table(path)
+    wanted = {"file": ("file",), "label": ("label",)}
+    columns = text_files.find_columns(table, wanted, {"group": ("group",)})
+    if columns is None or len(table.rows) < 2:
+        found = ",".join(table.rows[0].cells) if table.rows else "nothing"
         raise PipelineError(
-            f"{relative(path)} needs a first line with file,label and a line a picture"
+            f"{relative(path)} needs a first line with file,label and a line a picture; its first "
+            f"line is {shown(found)}"
         )
-    for number, row in enumerate(rows, 2):
-        if row["label"] not in labels:
+    rows = text_files.cells_of(table, columns, ("file", "label"))
+    known = {folded(label): index for index, label in enumerate(labels)}
+    known |= {label: index for index, label in enumerate(labels)}
+    files: dict[Path, tuple[int, str]] = {}
+    classes, groups = [], []
+    for line, row in rows:
+        where, label = f"{relative(path)}, line {line}", row["label"]
+        index = known.get(label, known.get(folded(label)))
+        if index is None:
             raise PipelineError(
-                f"{relative(path)}, line {number}: the model has no class {row['label']!r}; "
-                f"its classes are {', '.join(labels)}"
+                f"{where}: the model has no class {label!r}; its classes are {', '.join(labels)}"
             )
-        if not (folder / row["file"]).is_file():
-            raise PipelineError(f"{relative(path)}, line {number}: {row['file']} is not there")
-    return Pictures(
-        [folder / row["file"] for row in rows],
-        np.array([labels.index(row["label"]) for row in rows]),
-        [row.get("group") or "all" for row in rows],
-    )
+        file = folder / text_files.slashed(row["file"])
+        if not file.is_file():
+            raise PipelineError(f"{where}: {shown(row['file'])} is not there")
+        before, other = files.get(file, (0, label))
+        if before:
+            same = "twice" if other == label else f"with {other} and with {label}"
+            raise PipelineError(
+                f"{where}: {shown(row['file'])} stands there {same} (lines {before}, {line}): "
+                "delete one"
+            )
+        files[file] = line, label
+        classes.append(index)
+        group = row.get("group", "")
+        if folded(group) == ALL:
+            raise PipelineError(
+                f"{where}: {ALL} is what all pictures together are called: give the group another "
+                "name"
+            )
+        groups.append(group or ALL)
+    return Pictures(list(files), np.array(classes), groups)
+
+
+def _seen_from(folder: Path, file: Path) -> str:
+    """A file as seen from a folder; whole where it lies elsewhere, as an index may name it."""
+    for place, path in ((folder, file), (folder.resolve(), file.resolve())):
+        if path.is_relative_to(place):
+            return str(path.relative_to(place))
+    return str(file)
 
 
 def read_squeezed(files: list[Path], height: int, width: int) -> np.ndarray:
@@ -91,7 +123,7 @@ def evaluate(
     results = metrics.by_group(outputs, pictures.classes, np.array(pictures.groups))
     target = run / "evaluate" / folder.resolve().name
     draw(target, outputs, pictures.classes, labels, images.__getitem__)
-    names = [str(file.relative_to(folder)) for file in pictures.files]
+    names = [_seen_from(folder, file) for file in pictures.files]
     per_class = {
         stage: dict(
             zip(labels, metrics.class_accuracy(output, pictures.classes, len(labels)), strict=True)

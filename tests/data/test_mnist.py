@@ -182,7 +182,7 @@ def test_altered_wheel_is_refused_before_it_is_unpickled(tmp_path, monkeypatch):
     ("content", "reason"),
     [
         (b"", "not an IDX file"),
-        (b"\x00\x00\x0d\x01" + bytes(8), "not an IDX file"),
+        (b"\x00\x00\x0a\x01" + bytes(8), "not an IDX file"),
         (b"\x00\x00\x08\x01\x00\x00\x00\x05abc", "cut short or too long"),
         (b"\x00\x00\x08\x03\x00", "cut short or too long"),
         (b"\x00\x00\x08\x03" + b"\xff" * 12, "cut short or too long"),

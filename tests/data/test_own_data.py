@@ -18,7 +18,8 @@ from support.runs import last_line, run_command, settings
 from mnist_rknn import files, fonts, plots, recipe_file
 from mnist_rknn.cli import main
 from mnist_rknn.conversion import calibration, preflight, rknn_file, rknn_toolkit
-from mnist_rknn.data import dataset, drawing, importing, shapes, sources
+from mnist_rknn.data import contact_sheets, dataset, drawing, importing, shapes, sources
+from mnist_rknn.data.listing import Answers
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
 from mnist_rknn.verification import metrics, quantstudy
@@ -151,6 +152,7 @@ def configs(tmp_path, monkeypatch):
     folder = tmp_path / "configs"
     folder.mkdir()
     monkeypatch.setattr(recipe_file, "CONFIGS", folder)
+    monkeypatch.setattr(contact_sheets, "SHEETS", tmp_path / "sheets")
     return folder
 
 
@@ -260,7 +262,8 @@ def test_plots_and_figures_take_two_classes_or_fifty(tmp_path):
 )
 def test_fashion_recipe_names_the_clothes_of_debians_package():
     wanted = recipe_file.load("fashion").dataset
-    listing, images = sources.idx_listing(sources.open_path(wanted.path), wanted.labels)
+    folder = sources.open_path(wanted.path)
+    listing, images = sources.idx_listing(folder, Answers(labels=wanted.labels))
     assert images.shape == (70_000, 28, 28)
     assert (listing.splits.count("train"), listing.splits.count("test")) == (60_000, 10_000)
     assert listing.labels[listing.classes[0]] == "Ankle boot"

@@ -18,7 +18,7 @@ from support.own_sets import (
 )
 
 from mnist_rknn import recipe_file
-from mnist_rknn.data import dataset, layouts, mnist, sources
+from mnist_rknn.data import checks, dataset, layouts, mnist, pictures, sources
 from mnist_rknn.data.drawing import split as split_of
 from mnist_rknn.data.drawing import write
 from mnist_rknn.errors import PipelineError
@@ -168,8 +168,8 @@ def test_table_holds_any_class_and_file_name(tmp_path):
 @pytest.mark.parametrize("make", [labelme_set, folder_set])
 def test_kind_is_recognised_also_one_folder_down(tmp_path, make):
     make(tmp_path / "set" / "Dataset", 1)
-    kind, place = layouts.locate(tmp_path)
-    assert kind == make.__name__.removesuffix("_set") and place == tmp_path / "set" / "Dataset"
+    kind, listing = layouts.read(tmp_path)
+    assert kind == make.__name__.removesuffix("_set") and len(listing.files) == 3
 
 
 # --- handled, and said ----------------------------------------------------------------
@@ -317,8 +317,9 @@ def test_damaged_idx_file_is_named(tmp_path):
 def test_nothing_that_is_a_set_lists_the_layouts(tmp_path):
     save(tmp_path / "loose.png", drawing(0, 0))
     assert "is no folder set: it wants two or more folders" in refusal("folder", tmp_path)
-    with pytest.raises(PipelineError, match=r"none of the known layouts .*flags\.txt"):
-        layouts.locate(tmp_path)
+    nearest = "none of the known layouts: it holds 1 pictures; nearest is folder, which wants two"
+    with pytest.raises(PipelineError, match=nearest):
+        layouts.read(tmp_path)
     assert "neither a folder nor a zip or tar file" in refusal("folder", tmp_path / "nowhere")
 
 
@@ -353,10 +354,10 @@ def test_long_list_is_read_without_opening_a_picture(tmp_path):
         (tmp_path / name).mkdir()
         for number in range(10_000):
             (tmp_path / name / f"{number}.jpg").touch()
-    listing = layouts.read("folder", layouts.locate(tmp_path)[1])
+    _, listing = layouts.read(tmp_path)
     assert len(listing.files) == 20_000
-    looks = [sources.pictures.Look(8, 8, False, False, b"%d" % n) for n in range(20_000)]
-    assert len(sources.examine(listing, looks).kept) == 20_000
+    looks = [pictures.Look(8, 8, False, False, b"%d" % n) for n in range(20_000)]
+    assert len(checks.examine(listing, looks).kept) == 20_000
 
 
 def test_changed_pictures_make_the_data_step_stale(tmp_path):

@@ -17,7 +17,7 @@ NOTEBOOKS = sorted((PROJECT / "notebooks").glob("*.ipynb"))
 TRIALS = sorted((PROJECT / "docs" / "trials").glob("*.csv"))
 COMMANDS = {
     "run", "list", "check", "import", "evaluate", "report", "quantstudy", "costs", "deploy",
-    "board", "golden", "inspect", "compare", "export", "aistudio", "practice-set",
+    "board", "clean", "golden", "inspect", "compare", "export", "aistudio", "practice-set",
 }  # fmt: skip
 OTHERS = {"utils/export.py", "tools/train.py", "configs/flowers.yaml"}  # not ours, or an example
 STALE = (

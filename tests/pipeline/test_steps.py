@@ -311,7 +311,12 @@ def used_by(notebook: str, graph: grimp.ImportGraph) -> set[str]:
 
 # What a step is about, though its notebook does not import it as a module.
 BESIDES = {
-    "00_environment": {"pipeline/environment.py", "fonts.py", "machine.py"},
+    "00_environment": {
+        "pipeline/environment.py",
+        "pipeline/places.py",
+        "fonts.py",
+        "machine.py",
+    },
     "10_frames": set(steps.LOCATOR),
     # What the page is made of, which is no Python.
     "06_verify": {
