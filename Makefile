@@ -19,7 +19,7 @@ RUN    := $(COMMAND) run $(OF_RECIPE)
 MADE   := $(RUN) --continue
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
-          08_quantization 09_own_data 10_frames
+          08_quantization 09_own_data 10_frames 11_pruning 12_small_files
 # Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.
@@ -31,8 +31,8 @@ OTHER  := $(if $(filter file default undefined,$(origin PYTHON)),,$(if $(wildcar
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup check rknn try smoke evaluate report quantstudy costs deploy board test test-all lint lab list \
-        benchmark aistudio figures notebooks site lock clean moved other_python $(STEPS)
+.PHONY: help setup check rknn try smoke evaluate report quantstudy costs compression deploy board test test-all lint lab \
+        list benchmark aistudio figures notebooks site lock clean moved other_python $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -45,6 +45,7 @@ help:
 	@echo "make report      all that was measured on one page, output/$(RECIPE)/report.html"
 	@echo "make quantstudy  choose the quantization on evidence     [WRITE=yes: into the recipe]"
 	@echo "make costs       what other networks would cost on this NPU"
+	@echo "make compression the lab: smaller networks and files, in one table of the report"
 	@echo "make deploy      pack what goes onto the module         [CODEGEN=yes: Rockchip's demo too]"
 	@echo "make board       copy the pack there, run it, fetch the figures   HOST=10.1.1.144"
 	@echo "make lab         open the notebooks in JupyterLab"
@@ -123,6 +124,12 @@ quantstudy: $(COMMAND)
 
 costs: $(COMMAND)
 	@$(COMMAND) costs
+
+# Every lesson leaves its rows in output/compression/table.json; one that is up to date costs nothing.
+compression: $(COMMAND)
+	@$(MADE) 11_pruning
+	@$(MADE) 12_small_files
+	@$(COMMAND) report --run $(OUT)
 
 # What goes onto the module.
 deploy: $(COMMAND)

@@ -367,6 +367,22 @@ def inspect(file: Path) -> Answer:
     return Answer(rknn_text.to_json(found, problems, remarks), shown, ok=not problems)
 
 
+@cli.under("What was measured", "unpack")
+@click.argument("file", type=PATH)
+@click.option("--into", type=PATH, required=True, metavar="FILE", help="The ONNX file to write.")
+@answers
+def unpack(file: Path, into: Path) -> Answer:
+    """Write the ONNX model that a packed file of notebook 12 holds.
+
+    \b
+    mnist-rknn unpack output/mnist/small_files/network.packed --into network.onnx
+    """
+    from .compression import onnx_weights, packed_file
+
+    onnx_weights.write_whole(packed_file.read(file), into)
+    return Answer({"onnx": relative(into), "sha256": sha256(into)}, f"wrote      {relative(into)}")
+
+
 @cli.under("What was measured", "compare")
 @click.argument("first", type=PATH)
 @click.argument("second", type=PATH)

@@ -7,12 +7,14 @@ apart.
 import textwrap
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
 import onnx
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
+from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
 
 from .records import Layer, LayerError, Stages
 
@@ -516,4 +518,51 @@ def cost_map(points: Sequence[dict]) -> Figure:
     axis.margins(x=0.15)
     axis.text(0.01, 0.03, "grey: cost only, accuracy not measured", transform=axis.transAxes,
               fontsize=8, color=GRAY)  # fmt: skip
+    return finished(figure)
+
+
+class Point(NamedTuple):
+    """A network in one of the drawings of `tradeoffs`."""
+
+    number: int  # in the table beside
+    cost: float
+    top1: float  # mean over seeds, from 0 to 1
+    low: float  # of its interval
+    high: float
+    int8: bool  # in the simulator; else float
+    best: bool  # on the Pareto front
+
+
+def tradeoffs(panels: Sequence[Any]) -> Figure:
+    """Accuracy against cost, the Pareto front marked.
+
+    Args:
+        panels: each with `title` of the pictures, `label` of the cost, and `points`; three costs
+            for each kind of pictures.
+    """
+    rows = max(1, len(panels) // 3)
+    figure, axes = plt.subplots(rows, 3, figsize=(9, 3.1 * rows), squeeze=False, sharey="row")
+    for axis, panel in zip(axes.flat, panels, strict=False):
+        best = sorted((point.cost, 100 * point.top1) for point in panel.points if point.best)
+        if best:
+            axis.plot(*zip(*best, strict=True), color=ORANGE, lw=1.5, drawstyle="steps-post")
+        for point in panel.points:
+            low, top1, high = (100 * value for value in (point.low, point.top1, point.high))
+            axis.errorbar(
+                point.cost, top1, yerr=[[top1 - low], [high - top1]], fmt="o", ms=5, capsize=2,
+                color=ORANGE if point.best else BLUE, mfc=None if point.int8 else "none",
+            )  # fmt: skip
+            axis.annotate(
+                str(point.number), (point.cost, top1), (5, 3), textcoords="offset points",
+                fontsize=7,
+            )  # fmt: skip
+        axis.set(xscale="log", xlabel=panel.label)
+        axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axis.xaxis.set_major_formatter(EngFormatter(sep=""))
+        axis.xaxis.set_minor_locator(NullLocator())
+        axis.grid(axis="y", alpha=0.3)
+    for axis, panel in zip(axes[:, 0], panels[::3], strict=False):
+        axis.set(ylabel=f"top-1 of {panel.title}, %")
+    figure.suptitle("orange: Pareto front; hollow: float on this PC, others INT8 in the simulator",
+                    fontsize=9)  # fmt: skip
     return finished(figure)

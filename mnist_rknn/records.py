@@ -415,6 +415,53 @@ class SecondOpinion(Record):
     steps_between_engines: float  # largest difference on the QDQ graph, in output steps
 
 
+# --- the compression lab: table.json ------------------------------------------------------
+
+
+class CompressionRow(Part):
+    """A network of the lab, measured on its files. Lists have an entry for each seed."""
+
+    lesson: str  # the step that made it
+    name: str
+    recipe: str
+    recipe_sha256: str  # of every key that matters
+    measured: str  # where the accuracies come from
+    seeds: Annotated[list[int], Field(min_length=1)]  # of the trainings
+    test: list[Accuracy]  # on the recipe's test images
+    camera: list[Accuracy]  # on its simulated camera; empty for a network of another input
+    cycles: int | None  # compiler estimate; None for one that was not compiled
+    weights: int = Field(ge=0)  # that are not zero, in the first file
+    files: list["Artifact"]  # paths from the run's folder
+    seconds: float  # to make and measure all of it
+    packages: dict[str, str]
+
+    @model_validator(mode="after")
+    def _complete(self) -> "CompressionRow":
+        count = len(self.seeds)
+        if len(self.test) != count or len(self.camera) not in (0, count) or not self.files:
+            raise ValueError("a row has accuracies for each seed, and a file")
+        return self
+
+    def top1(self, of: Literal["test", "camera"]) -> float | None:
+        """Mean over the seeds; None where it was not measured."""
+        found = self.test if of == "test" else self.camera
+        return sum(share.top1 for share in found) / len(found) if found else None
+
+    @property
+    def bytes(self) -> float:
+        """Of a file, mean over the seeds."""
+        return sum(file.bytes for file in self.files) / len(self.files)
+
+
+class CompressionTable(Record):
+    """`table.json`: rows of one lesson in its folder, and of all in `output/compression/`."""
+
+    FILE = "table.json"
+    STEP = "make compression"
+
+    rows: list[CompressionRow]
+
+
 # --- the module: board.json ---------------------------------------------------------------
 
 

@@ -157,7 +157,7 @@ def captured(log: Path) -> Iterator[None]:
     """
     with (
         output_to(log) as file,
-        _log_handlers_to(file),
+        log_handlers_to(file),
         _scratch_folder(),
     ):
         try:
@@ -183,8 +183,8 @@ def _scratch_folder() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _log_handlers_to(file: TextIO) -> Iterator[None]:
-    """Redirect the toolkit's log handlers, which keep the stream of when they were made."""
+def log_handlers_to(file: TextIO) -> Iterator[None]:
+    """Redirect log handlers, the toolkit's and others, which keep the stream of their making."""
     before = {handler: handler.setStream(file) for handler in _stream_handlers()}
     try:
         yield

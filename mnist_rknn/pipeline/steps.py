@@ -77,6 +77,29 @@ class Step:
         return tuple(dict.fromkeys(output.partition("/")[0] for output in self.outputs))
 
 
+LAB = (
+    "compression/exercises.py",
+    "compression/figures.py",
+    "compression/finetune.py",
+    "compression/huffman.py",
+    "compression/measuring.py",
+    "compression/onnx_weights.py",
+    "compression/packed_file.py",
+    "compression/pruning.py",
+    "compression/sharing.py",
+    "compression/yardsticks.py",
+    "conversion/inference.py",
+    "conversion/onnx_graph.py",
+    "conversion/rknn_simulator.py",
+    "conversion/rknn_toolkit.py",
+    "conversion/torch_standin.py",
+    "records.py",
+    "training/paddleclas_launcher/onednn.py",
+    "verification/metrics.py",
+    "verification/tradeoffs.py",
+)
+
+
 STEPS = (
     Step(
         "00_environment",
@@ -379,6 +402,46 @@ STEPS = (
         ),
         outputs=("frames.json",),
         packages=("numpy", "onnxruntime", "opencv-python-headless"),
+        extra=True,
+    ),
+    Step(
+        "11_pruning",
+        "prune weights, which the NPU ignores, and filters, which it does not",
+        settings=("seed", "dataset", "image", "model", "export", "rknn"),
+        modules=tuple(
+            sorted((*DRAWING, *LAB, "compression/structured.py", "training/networks.py"))
+        ),
+        inputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "train/best_model/best_model.pdparams",
+            "{name}.slim.onnx",
+            "calibration.txt",
+            "layers.json",
+        ),
+        outputs=("pruning/table.json",),
+        packages=("paddlepaddle", "paddle2onnx", "onnxslim", "rknn-toolkit2", "onnxruntime"),
+        extra=True,
+    ),
+    Step(
+        "12_small_files",
+        "share weights, and code them into a small file",
+        settings=("seed", "dataset", "image", "rknn"),
+        modules=tuple(sorted((*DRAWING, *LAB))),
+        inputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "{name}.slim.onnx",
+            "calibration.txt",
+            "layers.json",
+            "verify.json",
+            "{name}.rknn",
+        ),
+        outputs=(
+            "small_files/network.packed",
+            "small_files/table.json",
+        ),
+        packages=("paddlepaddle", "scikit-learn", "rknn-toolkit2", "onnxruntime"),
         extra=True,
     ),
 )

@@ -39,7 +39,7 @@ from ..records import (
     Study,
     Verification,
 )
-from . import layer_error, manifest
+from . import layer_error, manifest, tradeoffs
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 CLOCKS_MHZ = (300, 420, 600)  # assumed: the module's NPU clock is not published
@@ -111,6 +111,7 @@ def content(recipe: Recipe, folder: Path) -> dict[str, Any]:
             "cost_plot": _cost_plot(recipe, verify, layers),
             "board": manifest.board_figures(folder, recipe.name),
             "costs": _plain(OUTPUT / "costs" / "costs.json"),
+            "lab": _lab(recipe, folder),
             "albums": _albums(folder),
             "frames": _frames(folder),
             "pens": _pens(folder),
@@ -266,6 +267,17 @@ def _cost_plot(
         "accuracy": verify.stages["rknn"].accuracy.top1,
     }
     return _svg(plots.cost_map([own, *costs]), "costs")
+
+
+def _lab(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
+    """What the compression lab made with this very recipe."""
+    rows = tradeoffs.of_recipe(tradeoffs.collect(folder.resolve()), recipe)
+    if not rows:
+        return None
+    return {
+        "plot": _svg(plots.tradeoffs(tradeoffs.panels(rows)), "lab"),
+        "rows": tradeoffs.table(rows).to_dict("records"),
+    }
 
 
 def _albums(folder: Path) -> list[dict[str, Any]]:

@@ -1,0 +1,95 @@
+"""The pictures of the lab's notebooks. Every function returns a matplotlib figure."""
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from ..plots import BLUE, GRAY, GREEN, ORANGE
+from ..records import Accuracy
+
+
+def codebook(values: np.ndarray, shared: np.ndarray, title: str) -> Figure:
+    """A layer's weights as a histogram, with the values that they are to take as lines.
+
+    Args:
+        values: float, of any shape.
+        shared: the codebook, [K].
+    """
+    figure, axis = plt.subplots(figsize=(8, 2.6))
+    axis.hist(values.ravel(), bins=200, color=BLUE, alpha=0.7)
+    for value in shared:
+        axis.axvline(value, color=ORANGE, lw=0.8)
+    axis.set(yscale="log", xlabel="weight", ylabel="how many", title=title)
+    axis.text(
+        0.99, 0.95, f"orange: the {len(shared)} values of the codebook", ha="right", va="top",
+        transform=axis.transAxes, fontsize=8,
+    )  # fmt: skip
+    plt.close(figure)  # or a notebook would show it twice
+    return figure
+
+
+def sparsity_curves(
+    curves: dict[str, dict[float, list[Accuracy]]], at: float | None = None
+) -> Figure:
+    """Accuracy against the share of weights removed, with the 95 % intervals of all seeds.
+
+    Args:
+        curves: by name; for each share an accuracy for each seed.
+        at: share to mark.
+    """
+    figure, axis = plt.subplots(figsize=(8, 3))
+    for (name, curve), color in zip(curves.items(), (BLUE, ORANGE, GREEN), strict=False):
+        shares = sorted(curve)
+        cells = [curve[share] for share in shares]
+        places = [100 * share for share in shares]
+        means = [100 * float(np.mean([seed.top1 for seed in cell])) for cell in cells]
+        axis.plot(places, means, "o-", color=color, ms=4, label=name)
+        low = [100 * min(seed.low for seed in cell) for cell in cells]
+        high = [100 * max(seed.high for seed in cell) for cell in cells]
+        axis.fill_between(places, low, high, color=color, alpha=0.15, lw=0)
+    if at is not None:
+        axis.axvline(100 * at, color=GRAY, ls="--", lw=1)
+    axis.set(xlabel="weights removed, %", ylabel="top-1 of validation pictures, %", xlim=(0, 100))
+    axis.legend(loc="lower left")
+    axis.grid(axis="y", alpha=0.3)
+    plt.close(figure)  # or a notebook would show it twice
+    return figure
+
+
+def channel_scores(measures: dict[str, Sequence[np.ndarray]], layers: int = 4) -> Figure:
+    """What each channel is worth, the best first, as a share of the layer's best.
+
+    Args:
+        measures: for each measure, scores [channels] of every layer.
+        layers: show the first so many.
+    """
+    count = min(layers, min(map(len, measures.values())))
+    figure, axes = plt.subplots(1, count, figsize=(8.5, 2.4), sharey=True, squeeze=False)
+    for number, axis in enumerate(axes.flat):
+        for (name, scores), color in zip(measures.items(), (GRAY, ORANGE), strict=False):
+            ordered = np.sort(scores[number])[::-1]
+            axis.plot(ordered / max(ordered[0], 1e-30), color=color, label=name)
+        axis.set(title=f"convolution {number}", xlabel="channel, best first")
+    axes[0, 0].legend(fontsize=8)
+    axes[0, 0].set(ylabel="share of the best")
+    plt.close(figure)  # or a notebook would show it twice
+    return figure
+
+
+def width_steps(cycles: dict[int, int], group: int) -> Figure:
+    """Cycles (compiler estimate) against channels, multiples of `group` marked."""
+    figure, axis = plt.subplots(figsize=(8, 2.8))
+    counts = sorted(cycles)
+    axis.plot(counts, [cycles[count] for count in counts], "o-", color=GRAY, ms=4)
+    even = [count for count in counts if count % group == 0]
+    axis.plot(even, [cycles[count] for count in even], "o", color=ORANGE, ms=8)
+    axis.set(
+        xlabel=f"channels of every convolution; orange: multiples of {group}",
+        ylabel="cycles (compiler estimate)",
+        xticks=counts,
+        ylim=(0, None),
+    )
+    plt.close(figure)  # or a notebook would show it twice
+    return figure
