@@ -22,6 +22,7 @@ from ..files import PROJECT, read_json, write_json
 from ..recipe import REFUSED, Recipe
 
 FILE = PROJECT / "docs" / "figures.json"
+ENOUGH = 100  # digits of a site; of fewer, one digit would be the figure
 CODE = ("mnist_rknn", "notebooks", "configs", "requirements.txt")
 
 
@@ -68,7 +69,7 @@ class PenDigits(_Part):
 
     rknn: Share
     slim: Share
-    worst_site: float  # share at the site that INT8 reads worst
+    worst_site: float  # share at the site of enough digits that INT8 reads worst
 
 
 class Figures(_Part):
@@ -264,7 +265,11 @@ def _pen(folder: Path) -> dict[str, dict[str, PenDigits]]:
             drawing: PenDigits(
                 slim=_share(figures["sites"]["slim"]["all"]),
                 rknn=_share(figures["sites"]["rknn"]["all"]),
-                worst_site=min(row["top1"] for row in figures["sites"]["rknn"].values()),
+                worst_site=min(
+                    row["top1"]
+                    for row in figures["sites"]["rknn"].values()
+                    if row["images"] >= min(ENOUGH, figures["sites"]["rknn"]["all"]["images"])
+                ),
             )
             for drawing, figures in read_json(path)["figures"].items()
         }
