@@ -30,7 +30,8 @@ constexpr int kDarkness = 64;       // added to the paper's gray: noise in shado
 constexpr int kLeastInk = 12;       // of 255: fainter is texture of the paper
 constexpr int kPalest = 18;         // mean ink of a piece: paler is a stain, or a table's grain
 constexpr size_t kMostPieces = 320; // in the order of their ink
-constexpr size_t kNoise = 1200;     // pieces: so many are no writing
+constexpr int kDense = 4;           // times that the threshold is raised where there are more
+constexpr int64_t kNoise = 1200;    // pieces: so many are no writing
 constexpr int kRounds = 8;          // of raising the threshold of a piece that is too large
 constexpr int kCrop = 96;           // pixels: no picture for the classifier is larger
 
@@ -149,16 +150,18 @@ cv::Mat paper_under(const cv::Mat& gray, int reach) {
   return picture(cv::Rect(reach, reach, gray.cols, gray.rows)).clone();
 }
 
-// The lower median of every second pixel of every second row.
-int median(const cv::Mat& picture) {
+// The value that `quarters` quarters of the pixels do not exceed, of every second pixel of every
+// second row.
+int quantile(const cv::Mat& picture, int quarters) {
   std::array<int, 256> counts{};
   for (int y = 0; y < picture.rows; y += 2) {
     const uchar* row = picture.ptr(y);
     for (int x = 0; x < picture.cols; x += 2) ++counts[row[x]];
   }
-  const int half = ((picture.rows + 1) / 2 * ((picture.cols + 1) / 2) + 1) / 2;
+  const int pixels = (picture.rows + 1) / 2 * ((picture.cols + 1) / 2);
+  const int wanted = (pixels * quarters + 3) / 4;
   int value = 0;
-  for (int upto = counts[0]; upto < half; upto += counts[++value]) {
+  for (int upto = counts[0]; upto < wanted; upto += counts[++value]) {
   }
   return value;
 }
@@ -174,7 +177,7 @@ int clear_pixels(const cv::Mat& gray) {
 }
 
 bool is_light_on_dark(const cv::Mat& gray) {
-  return median(gray) < kDarkFrame && 2 * clear_pixels(255 - gray) > 3 * clear_pixels(gray);
+  return quantile(gray, 2) < kDarkFrame && 2 * clear_pixels(255 - gray) > 3 * clear_pixels(gray);
 }
 
 cv::Mat paper_of(const cv::Mat& gray) {
@@ -311,32 +314,56 @@ bool too_large(const Piece& piece, int height, int width) {
   return fills || wide || blot;
 }
 
-// `names` gets the number of each pixel's piece and one more (at most 65535), CV_16U; `lowest` the lowest threshold.
-Pieces find_pieces(const cv::Mat& ink, cv::Mat& names, int& lowest) {
-  lowest = std::max(kLeastInk, 4 * median(ink));
+// The least ink of a stroke; `found` gets the components of what has as much.
+int faintest(const cv::Mat& ink, Components& found) {
+  int lowest = std::max(kLeastInk, std::min(4 * quantile(ink, 2), quantile(ink, 3) * 15 / 8));
+  for (int round = 0; round < kDense; ++round) {
+    found = components(ink >= lowest, ink);
+    const auto count = std::count_if(
+        found.pieces.begin(), found.pieces.end(),
+        [](const Piece& piece) { return std::max(piece.height(), piece.width()) >= 4; });
+    if (count <= (round ? kNoise / 4 : kNoise)) return lowest;
+    lowest += lowest / 2;
+  }
+  found = components(ink >= lowest, ink);
+  return lowest;
+}
+
+// Pixels of pieces of ink; `found`: the components at the lowest threshold. `across`: what goes
+// from border to border is none.
+cv::Mat strokes_of(const cv::Mat& ink, int lowest, Components found, bool across) {
+  cv::Mat mask = cv::Mat::zeros(ink.size(), CV_8U), strokes = mask.clone();
   int level = lowest;
-  cv::Mat mask = ink >= lowest;
-  cv::Mat strokes = cv::Mat::zeros(ink.size(), CV_8U);
-  for (int round = 0; round < kRounds; ++round) {
-    const Components found = components(mask, ink);
-    if (found.pieces.empty()) break;
+  for (int round = 0; round < kRounds && !found.pieces.empty(); ++round) {
+    if (round) {
+      found = components(mask, ink);
+      mask = 0;
+    }
     level += level / 4 + 1;
     for (size_t i = 0; i < found.runs.size(); ++i) {
       const Run& run = found.runs[i];
       const Piece& piece = found.pieces[found.names[i]];
-      const bool large = too_large(piece, ink.rows, ink.cols);
+      const bool large = too_large(piece, ink.rows, ink.cols) ||
+                         (across && piece.height() == ink.rows);
       int64_t edge = piece.ink * 5 / (8 * piece.area);
       if (large) edge = std::max<int64_t>(edge, level);
       const uchar* values = ink.ptr(run.row);
-      uchar *left = mask.ptr(run.row), *done = strokes.ptr(run.row);
-      for (int x = run.start; x < run.end; ++x) {
-        const uchar kept = values[x] >= edge ? 255 : 0;
-        (large ? left : done)[x] = kept;
-        if (!large) left[x] = 0;
-      }
+      uchar* kept = (large ? mask : strokes).ptr(run.row);
+      for (int x = run.start; x < run.end; ++x) kept[x] = values[x] >= edge ? 255 : 0;
     }
   }
-  Components found = components(strokes, ink);
+  return strokes;
+}
+
+// `names` gets the number of each pixel's piece and one more (at most 65535), CV_16U; `lowest` the
+// lowest threshold.
+Pieces find_pieces(const cv::Mat& ink, cv::Mat& names, int& lowest) {
+  Components dark;
+  lowest = faintest(ink, dark);
+  Components found = components(strokes_of(ink, lowest, dark, true), ink);
+  if (found.pieces.empty()) {  // perhaps one digit, as large as the frame
+    found = components(strokes_of(ink, lowest, dark, false), ink);
+  }
   names = cv::Mat::zeros(ink.size(), CV_16U);
   for (size_t i = 0; i < found.runs.size(); ++i) {
     const Run& run = found.runs[i];
@@ -359,14 +386,10 @@ bool has_shape(const Piece& piece, int height, int width) {
 
 int near_border(int height, int width) { return 1 + std::min(height, width) / 128; }
 
-bool is_line_or_bit(const Piece& piece, int lowest, int height, int width) {
+bool is_line(const Piece& piece, int lowest, int height, int width) {
   const int64_t h = piece.height(), w = piece.width();
-  const int near = near_border(height, width);
-  const bool at_end = piece.top <= near || piece.bottom >= height - near;
-  const bool at_side = piece.left <= near || piece.right >= width - near;
   return 5 * piece.ink < std::max(6 * lowest, 5 * kPalest) * piece.area ||
-         (w >= 6 * h && 3 * w >= width) || (h >= 8 * w && 5 * h >= 4 * height) ||
-         (at_end && 3 * h < height) || (at_side && 6 * w < width);
+         (w >= 6 * h && 3 * w >= width) || (h >= 8 * w && 5 * h >= 4 * height);
 }
 
 bool is_inside(const Piece& inner, const Piece& outer) {
@@ -398,13 +421,56 @@ bool is_frame(size_t outer, const Pieces& pieces, int height, int width) {
   return tall_within >= 2 || within >= 8;
 }
 
+// Height of the writing.
+int64_t typical(const Pieces& pieces, int height, int width) {
+  std::vector<int64_t> heights;
+  for (const Piece& piece : pieces) {
+    if (has_shape(piece, height, width)) heights.push_back(piece.height());
+  }
+  if (heights.empty()) return 0;
+  std::sort(heights.begin(), heights.end());
+  const auto first = std::find_if(heights.begin(), heights.end(),
+                                  [&](int64_t h) { return 6 * h >= heights.back(); });
+  return *(first + (heights.end() - first) / 2);
+}
+
+// Whether a piece at the border is a bit of what goes on outside, or a bar along it; `tall`: the
+// height of the digits within.
+bool is_bit(const Piece& piece, int64_t tall, int height, int width) {
+  const int64_t h = piece.height(), w = piece.width();
+  const int near = near_border(height, width);
+  const bool at_end = piece.top <= near || piece.bottom >= height - near;
+  const bool at_side = piece.left <= near || piece.right >= width - near;
+  const bool cut_end = piece.top == 0 || piece.bottom == height;
+  const bool cut_side = piece.left == 0 || piece.right == width;
+  const bool small = tall == 0 || 3 * h < 2 * tall;
+  return (at_end && 3 * h < height && ((cut_end && small) || 2 * h < w)) ||
+         (at_side && 6 * w < width && ((cut_side && small) || 3 * w < h));
+}
+
+void drop_bits(Pieces& pieces, int height, int width) {
+  const int near = near_border(height, width);
+  Pieces within;
+  for (const Piece& piece : pieces) {
+    if (piece.top > near && piece.bottom < height - near && piece.left > near &&
+        piece.right < width - near) {
+      within.push_back(piece);
+    }
+  }
+  const int64_t tall = typical(within, height, width);
+  pieces.erase(std::remove_if(pieces.begin(), pieces.end(),
+                              [&](const Piece& p) { return is_bit(p, tall, height, width); }),
+               pieces.end());
+}
+
 Pieces drop_lines(Pieces pieces, int lowest, int height, int width) {
   const auto drop = [&pieces](const auto& unwanted) {
     pieces.erase(std::remove_if(pieces.begin(), pieces.end(), unwanted), pieces.end());
   };
   drop([](const Piece& piece) { return std::max(piece.height(), piece.width()) < 4; });
-  if (pieces.size() > kNoise) return {};
-  drop([&](const Piece& piece) { return is_line_or_bit(piece, lowest, height, width); });
+  if (static_cast<int64_t>(pieces.size()) > kNoise) return {};
+  drop([&](const Piece& piece) { return is_line(piece, lowest, height, width); });
+  drop_bits(pieces, height, width);
   std::sort(pieces.begin(), pieces.end(), [](const Piece& a, const Piece& b) {
     return std::make_tuple(-a.ink, a.right, a.bottom, a.left, a.top) <
            std::make_tuple(-b.ink, b.right, b.bottom, b.left, b.top);
@@ -428,19 +494,6 @@ Pieces drop_lines(Pieces pieces, int lowest, int height, int width) {
     if (!is_frame(i, pieces, height, width)) kept.push_back(pieces[i]);
   }
   return kept;
-}
-
-// Height of the writing.
-int64_t typical(const Pieces& pieces, int height, int width) {
-  std::vector<int64_t> heights;
-  for (const Piece& piece : pieces) {
-    if (has_shape(piece, height, width)) heights.push_back(piece.height());
-  }
-  if (heights.empty()) return 0;
-  std::sort(heights.begin(), heights.end());
-  const auto first = std::find_if(heights.begin(), heights.end(),
-                                  [&](int64_t h) { return 6 * h >= heights.back(); });
-  return *(first + (heights.end() - first) / 2);
 }
 
 // Whether `bar` is the bar of a 5, flat, at the head of the rest and to its right.
@@ -518,15 +571,20 @@ Pieces choose_digits(const Pieces& pieces, int height, int width) {
   if (!tall) return {};
   const auto is_shaped = [&](const Piece& piece) {
     const int64_t h = piece.height(), w = piece.width();
-    return has_shape(piece, height, width) ||
-           (w > 2 * h && w <= 8 * h && 10 * h >= 6 * tall && 10 * h <= 16 * tall);
+    // A scribble crosses a row more often than a digit, or its pen is too thin for its size.
+    const bool scribble = 8 * piece.runs > 7 * std::max(4 * h, 5 * w) ||
+                          12 * piece.area < h * w || 36 * piece.area < piece.runs * std::max(h, w);
+    return !scribble &&
+           (has_shape(piece, height, width) ||
+            (w > 2 * h && w <= 8 * h && 10 * h >= 6 * tall && 10 * h <= 16 * tall));
   };
-  int64_t darkest = 0;
+  int64_t darkest = -1;
   for (const Piece& piece : pieces) {
     if (is_shaped(piece) && 2 * piece.height() >= tall) {
       darkest = std::max(darkest, piece.strength());
     }
   }
+  if (darkest < 0) return {};
   Pieces chosen;
   for (const Piece& piece : pieces) {
     if (is_shaped(piece) && 3 * piece.height() >= tall && 3 * piece.strength() >= darkest) {
@@ -536,15 +594,20 @@ Pieces choose_digits(const Pieces& pieces, int height, int width) {
   const auto thick = [](const Piece& piece) { return 16 * piece.area / piece.runs; };
   const auto is_sliver = [](const Piece& piece) { return 5 * piece.width() < piece.height(); };
   std::vector<int64_t> others;
+  int64_t tallest = 0;
   for (const Piece& piece : chosen) {
-    if (!is_sliver(piece)) others.push_back(thick(piece));
+    if (is_sliver(piece)) continue;
+    others.push_back(thick(piece));
+    tallest = std::max(tallest, piece.height());
   }
   if (others.empty()) return chosen;
   std::sort(others.begin(), others.end());
   const int64_t usual = others[others.size() / 2];
   chosen.erase(std::remove_if(chosen.begin(), chosen.end(),
                               [&](const Piece& piece) {
-                                return is_sliver(piece) && 3 * thick(piece) < usual;
+                                const int64_t h = piece.height();
+                                return (is_sliver(piece) && 3 * thick(piece) < usual) ||
+                                       (4 * piece.width() < h && 2 * h > 3 * tallest);
                               }),
                chosen.end());
   return chosen;
@@ -814,7 +877,7 @@ std::vector<std::array<cv::Rect, 2>> Page::cuts(const cv::Rect& box) const {
       trimmed[i] = {(place.x + pair[i].x + tight.x) * scale_,
                     (place.y + pair[i].y + tight.y) * scale_, tight.width * scale_,
                     tight.height * scale_};
-      good = good && !tight.empty() && 4 * trimmed[i].height >= least;
+      good = good && !tight.empty() && 5 * trimmed[i].height >= least;
     }
     if (good) pairs.push_back(trimmed);
   }

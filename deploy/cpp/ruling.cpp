@@ -369,6 +369,26 @@ const Line* nearest(const Line& line, const Chosen& family, int length) {
   return best;
 }
 
+// Whether two long lines stand as far apart as a piece stands from its nearest.
+bool is_spaced(const Line& line, const Chosen& family, int length) {
+  const int x = line.start + line.size() / 2, y = line.rows[line.size() / 2];
+  std::vector<int> places;
+  int away = 1 << 30;
+  for (const Line* other : family) {
+    if (other == &line || 2 * other->size() < length) continue;
+    places.push_back(other->row(x));
+    away = std::min(away, std::abs(y - places.back()));
+  }
+  std::sort(places.begin(), places.end());
+  for (size_t step = 1; step <= 2; ++step) {
+    for (size_t i = 0; i + step < places.size(); ++i) {
+      const int gap = places[i + step] - places[i];
+      if (std::abs(gap - away) <= std::max(2, away / 12)) return true;
+    }
+  }
+  return false;
+}
+
 bool is_parallel(const Line& line, const Chosen& family, int length) {
   const int size = line.size();
   if (!at_border(line.start, length) && !at_border(line.end(), length) && size < 12 * kStrip) {
@@ -383,17 +403,21 @@ bool is_parallel(const Line& line, const Chosen& family, int length) {
     least = std::min(least, away);
     most = std::max(most, away);
   }
-  return 24 * (most - least) <= size + 48;
+  return 24 * (most - least) <= size + 48 && is_spaced(line, family, length);
 }
 
 Chosen without_strays(const Lines& lines, int length) {
-  Chosen every;
+  Chosen every, kept;
   for (const Line& line : lines) every.push_back(&line);
   if (!is_family(every, length)) return every;
-  every.erase(std::remove_if(every.begin(), every.end(),
-                             [length](const Line* line) { return 10 * line->size() < 3 * length; }),
-              every.end());
-  return every;
+  for (const Line* line : every) {
+    const int size = line->size();
+    if (4 * size >= 3 * length ||
+        (10 * size >= 3 * length && is_spaced(*line, every, length))) {
+      kept.push_back(line);
+    }
+  }
+  return kept;
 }
 
 Chosen with_parallel(const Lines& every, const Chosen& kept, int length) {

@@ -23,6 +23,7 @@ DARKNESS = 64  # gray levels added to the paper's, so that noise in shadows is n
 LEAST_INK = 12  # of 255: fainter is texture of the paper
 PALEST = 18  # mean ink of a piece: paler is a stain, or the grain of a table
 MOST_PIECES = 320  # in the order of their ink
+DENSE = 4  # times that the threshold is raised where there are more
 NOISE = 1200  # pieces: so many are no writing
 MOST_DIGITS = 48
 ROUNDS = 8  # of raising the threshold of a piece that is too large
@@ -226,7 +227,7 @@ class Page:
                     )
                 )
         least = 2 * min(box[3], heights[len(heights) // 2])
-        return [pair for pair in pairs if all(part and 4 * part[3] >= least for part in pair)]
+        return [pair for pair in pairs if all(part and 5 * part[3] >= least for part in pair)]
 
     def _trimmed(self, own, place, top, left, bottom, right):
         """The box, in the frame, of the ink in a part of a box; None if there is none."""
@@ -313,7 +314,7 @@ def paper_of(gray):
 
 def is_light_on_dark(gray):
     """Whether the thin things in a dark frame are lighter than what is around them."""
-    if median(gray) >= DARK_FRAME:
+    if quantile(gray, 2) >= DARK_FRAME:
         return False
     dark, light = clear_pixels(gray), clear_pixels(255 - gray)
     return 2 * light > 3 * dark
@@ -347,11 +348,13 @@ def along_columns(extreme, picture, reach):
     return extreme(picture[: size - window], picture[window - size :])
 
 
-def median(picture):
-    """The lower median of every second pixel of every second row, uint8."""
+def quantile(picture, quarters):
+    """The value that `quarters` quarters of the pixels do not exceed, of every second pixel of
+    every second row of uint8.
+    """
     picture = picture[::2, ::2]
     upto = np.cumsum(np.bincount(picture.ravel(), minlength=256))
-    return int(np.searchsorted(upto, (picture.size + 1) // 2))
+    return int(np.searchsorted(upto, (picture.size * quarters + 3) // 4))
 
 
 # --- from ink to pieces ---------------------------------------------------------------
@@ -361,8 +364,20 @@ def find_pieces(ink):
     """Connected pieces of ink, int64 [N, 8], each at a threshold that suits it; for every pixel
     the number of its piece and one more, int64 [H, W]; and the lowest threshold.
     """
+    lowest = faintest(ink)
+    strokes = strokes_of(ink, lowest, across=True)
+    if not strokes.any():  # perhaps one digit, as large as the frame
+        strokes = strokes_of(ink, lowest, across=False)
+    pieces, names = components(strokes, ink)
+    numbered = np.zeros(ink.shape, np.int64)
+    numbered[strokes] = names + 1
+    return pieces, numbered, lowest
+
+
+def strokes_of(ink, lowest, across):
+    """Pixels of pieces of ink, bool [H, W]; `across`: what goes from border to border is none."""
     height, width = ink.shape
-    lowest = level = max(LEAST_INK, 4 * median(ink))
+    level = lowest
     mask = ink >= lowest
     strokes = np.zeros_like(mask)
     for _ in range(ROUNDS):
@@ -373,16 +388,29 @@ def find_pieces(ink):
         # digits tied together by lines, a pattern or a shade: paler ink is taken away until
         # they come apart.
         large = too_large(pieces, height, width)
+        if across:
+            large |= pieces[:, BOTTOM] - pieces[:, TOP] == height
         level += level // 4 + 1
         edge = pieces[:, INK] * 5 // (8 * pieces[:, AREA])
         edge = np.where(large, np.maximum(edge, level), edge)
         kept = ink[mask] >= edge[names]
         strokes[mask] = kept & ~large[names]
         mask[mask] = kept & large[names]
-    pieces, names = components(strokes, ink)
-    numbered = np.zeros(ink.shape, np.int64)
-    numbered[strokes] = names + 1
-    return pieces, numbered, lowest
+    return strokes
+
+
+def faintest(ink):
+    """The least ink of a stroke: above what a print that covers the paper leaves everywhere, and
+    so much that the specks of such a print are not without number.
+    """
+    lowest = max(LEAST_INK, min(4 * quantile(ink, 2), quantile(ink, 3) * 15 // 8))
+    for most in (NOISE, *(NOISE // 4,) * (DENSE - 1)):
+        pieces, _ = components(ink >= lowest, ink)
+        h, w = pieces[:, BOTTOM] - pieces[:, TOP], pieces[:, RIGHT] - pieces[:, LEFT]
+        if np.count_nonzero(np.maximum(h, w) >= 4) <= most:
+            break
+        lowest += lowest // 2
+    return lowest
 
 
 def too_large(pieces, height, width):
@@ -457,18 +485,15 @@ def joined(one, other, count):
 def drop_lines(pieces, lowest, height, width):
     """Pieces without specks, lines, bits at the border, and frames around digits."""
     h, w = pieces[:, BOTTOM] - pieces[:, TOP], pieces[:, RIGHT] - pieces[:, LEFT]
-    near = 1 + min(height, width) // 128
-    at_end = (pieces[:, TOP] <= near) | (pieces[:, BOTTOM] >= height - near)
-    at_side = (pieces[:, LEFT] <= near) | (pieces[:, RIGHT] >= width - near)
     dropped = np.maximum(h, w) < 4
     if np.count_nonzero(~dropped) > NOISE:
         return pieces[:0]
     dropped |= 5 * pieces[:, INK] < max(6 * lowest, 5 * PALEST) * pieces[:, AREA]
     dropped |= (w >= 6 * h) & (3 * w >= width)
     dropped |= (h >= 8 * w) & (5 * h >= 4 * height)
-    dropped |= at_end & (3 * h < height)
-    dropped |= at_side & (6 * w < width)
     pieces = pieces[~dropped]
+    near = 1 + min(height, width) // 128
+    pieces = pieces[~is_bit(pieces, near, height, width)]
     # The same order in both programs, whatever order the components came in.
     pieces = pieces[np.lexsort((*pieces.T[:4], -pieces[:, INK]))][:MOST_PIECES]
 
@@ -494,6 +519,20 @@ def drop_lines(pieces, lowest, height, width):
     within = inside & has_shape(pieces, height, width)
     several = ((within & (8 * h >= h[:, None])).sum(axis=1) >= 2) | (within.sum(axis=1) >= 8)
     return pieces[~(around.any(axis=1) | several)]
+
+
+def is_bit(pieces, near, height, width):
+    """Which pieces are bits at the border: of what goes on outside, or bars along it. What is as
+    tall as the digits within is a digit.
+    """
+    t, l, b, r = pieces.T[:4]  # noqa: E741
+    h, w = b - t, r - l
+    at_end, at_side = (t <= near) | (b >= height - near), (l <= near) | (r >= width - near)
+    tall = typical(pieces[~at_end & ~at_side], height, width)
+    small = (tall == 0) | (3 * h < 2 * tall)
+    cut_end, cut_side = (t == 0) | (b == height), (l == 0) | (r == width)
+    bit = at_end & (3 * h < height) & ((cut_end & small) | (2 * h < w))
+    return bit | (at_side & (6 * w < width) & ((cut_side & small) | (3 * w < h)))
 
 
 def join_pieces(pieces, height, width):
@@ -578,7 +617,14 @@ def choose_digits(pieces, height, width):
     mean = pieces[:, INK] // pieces[:, AREA]
     shaped = has_shape(pieces, height, width)
     shaped |= (w > 2 * h) & (w <= 8 * h) & (10 * h >= 6 * tall) & (10 * h <= 16 * tall)
-    darkest = mean[shaped & (2 * h >= tall)].max()
+    # A scribble crosses a row more often than a digit, or its pen is too thin for its size.
+    runs = pieces[:, RUNS]
+    shaped &= (8 * runs <= 7 * np.maximum(4 * h, 5 * w)) & (12 * pieces[:, AREA] >= h * w)
+    shaped &= 36 * pieces[:, AREA] >= runs * np.maximum(h, w)
+    writing = shaped & (2 * h >= tall)
+    if not writing.any():
+        return pieces[:0]
+    darkest = mean[writing].max()
     shaped &= (3 * h >= tall) & (3 * mean >= darkest)
     # What is left of a line is thinner than the pen that wrote the others.
     thick = 16 * pieces[:, AREA] // pieces[:, RUNS]
@@ -586,6 +632,8 @@ def choose_digits(pieces, height, width):
     others = np.sort(thick[shaped & ~sliver])
     if len(others):
         shaped &= ~sliver | (3 * thick >= others[len(others) // 2])
+        # And a line's piece is taller than any digit.
+        shaped &= (4 * w >= h) | (2 * h <= 3 * h[shaped & ~sliver].max())
     return pieces[shaped]
 
 

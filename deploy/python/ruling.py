@@ -6,7 +6,7 @@ be curved, slanting, pale, or broken by the strokes that cross it. What a line i
 7 is not: it goes on to the border of the frame or to another line, or it is longer than a digit.
 It is taken out column by column, but where a stroke crosses it.
 
-Integer arithmetic in the same order as in `deploy/cpp/paperlines.cpp`.
+Integer arithmetic in the same order as in `deploy/cpp/ruling.cpp`.
 """
 
 import numpy as np
@@ -280,10 +280,13 @@ def is_paper(line, along, across, length, most):
 
 
 def is_stray(line, family, length):
-    """Whether a short piece stands among long lines: theirs are found whole, or by `is_parallel`,
-    so it is a stroke that goes from line to line.
+    """Whether a short piece stands among long lines where none of theirs would be: those are
+    found whole, or by `is_parallel`, so it is a stroke that goes from line to line.
     """
-    return 10 * len(line.rows) < 3 * length and is_family(family, length)
+    size = len(line.rows)
+    if 4 * size >= 3 * length or not is_family(family, length):
+        return False
+    return 10 * size < 3 * length or not is_spaced(line, family, length)
 
 
 def is_family(lines, length):
@@ -318,7 +321,22 @@ def is_parallel(line, family, length):
         return False
     middle = size // 2
     away = [int(line.rows[i]) - neighbour.row(line.start + i) for i in (0, middle, size - 1)]
-    return 24 * (max(away) - min(away)) <= size + 48
+    if 24 * (max(away) - min(away)) > size + 48:
+        return False
+    return is_spaced(line, family, length)
+
+
+def is_spaced(line, family, length):
+    """Whether two long lines, neighbours or but one, stand as far apart as a piece stands from its
+    nearest: a stroke stands anywhere.
+    """
+    x, y = line.start + len(line.rows) // 2, int(line.rows[len(line.rows) // 2])
+    places = sorted(
+        other.row(x) for other in family if other is not line and 2 * len(other.rows) >= length
+    )
+    away = min(abs(y - place) for place in places)
+    gaps = [places[i + step] - places[i] for step in (1, 2) for i in range(len(places) - step)]
+    return any(abs(gap - away) <= max(2, away // 12) for gap in gaps)
 
 
 def nearest(line, family, length):

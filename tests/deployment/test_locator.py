@@ -251,6 +251,17 @@ def test_digits_that_touch_are_cut_where_the_parts_are_read_more_surely():
     assert len(read(page, lambda _: (8, 0.9))) == 1
 
 
+def test_print_that_is_read_unsurely_one_and_all_is_refused():
+    page = np.full((480, 640, 3), 220, np.uint8)
+    cv2.putText(page, "7 2 3 5 6", (20, 270), 0, 4, (40, 40, 40), 8, cv2.LINE_AA)
+    assert len(locate(page)) == 5
+    assert read(page, lambda _: (3, 0.5)) == []
+    assert len(read(page, lambda _: (3, 0.85))) == 5
+    answers = iter([(7, 0.95), (2, 0.95), (3, 0.5), (5, 0.95), (6, 0.95)])
+    assert len(read(page, lambda _: next(answers, (0, 0.1)))) == 5  # one doubtful among sure ones
+    assert len(read(page[:, :150], lambda _: (7, 0.5))) == 1  # and one alone
+
+
 def test_doubtful_digits_are_looked_at_again():
     page = np.full((240, 320, 3), 220, np.uint8)
     cv2.putText(page, "7", (120, 170), 0, 4, (40, 40, 40), 8, cv2.LINE_AA)
