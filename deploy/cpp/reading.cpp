@@ -17,7 +17,7 @@ constexpr double kStrokeGain = 0.5;   // the same, where a part may be a mere st
 constexpr double kLeast = 0.3;        // what is read with less certainty is no digit
 constexpr double kUsual = 0.95;       // the certainty of a digit, counted beside the others'
 constexpr double kCompany = 2;        // times the mean certainty of the others counts
-constexpr double kBelief = 2.1;       // less of a digit's own and theirs: print, and no digits
+constexpr double kBelief = 1.5;       // less of a digit's own and theirs: print, and no digits
 
 using Digits = std::vector<Digit>;
 

@@ -15,7 +15,7 @@ GAIN, WIDE_GAIN, STROKE_GAIN = 0.3, 0.15, 0.5
 LEAST = 0.3  # what is read with less certainty is no digit
 USUAL = 0.95  # the certainty of a digit, counted once beside those of a frame's other digits
 COMPANY = 2  # times the mean certainty of the others counts beside a digit's own
-BELIEF = 2.1  # less of the two together: print, and no digits
+BELIEF = 1.5  # less of the two together: print, and no digits
 DOUBT = 0.8  # score below which an answer is doubtful, unless another is asked for
 
 

@@ -255,7 +255,7 @@ def test_print_that_is_read_unsurely_one_and_all_is_refused():
     page = np.full((480, 640, 3), 220, np.uint8)
     cv2.putText(page, "7 2 3 5 6", (20, 270), 0, 4, (40, 40, 40), 8, cv2.LINE_AA)
     assert len(locate(page)) == 5
-    assert read(page, lambda _: (3, 0.5)) == []
+    assert read(page, lambda _: (3, 0.4)) == []
     assert len(read(page, lambda _: (3, 0.85))) == 5
     answers = iter([(7, 0.95), (2, 0.95), (3, 0.5), (5, 0.95), (6, 0.95)])
     assert len(read(page, lambda _: next(answers, (0, 0.1)))) == 5  # one doubtful among sure ones
