@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 import onnx
 
+from .. import text
 from ..errors import PipelineError, told_to_owners
 from ..files import relative
 from ..records import Compilation
@@ -57,11 +58,29 @@ def export(
         )
     with told_to_owners():
         recipe = maker_recipe.load(config_path)
-        listed = picture_list.read(Path(recipe.dataset))
-        read = [config_path, model_load_path, Path(recipe.dataset)]
+        place = _list_of(recipe.dataset, config_path)
+        listed = picture_list.read(place)
+        read = [config_path, model_load_path, place]
         read += [entry.file for entry in listed.entries]
         target = _target(model_save_path, read)
         return _convert(recipe, listed, model_load_path, target, (to_rgb, pad_to), say)
+
+
+def _list_of(written: str, config_path: Path) -> Path:
+    """The calibration list, seen from the working folder, whichever system wrote its path.
+
+    Raises:
+        PipelineError: it lies beside the recipe file only.
+    """
+    place = Path(written)
+    if not place.exists():
+        place = Path(text.slashed(written)).expanduser()
+    if not place.exists() and (config_path.parent / place).exists():
+        raise PipelineError(
+            f"build.dataset: {written} is seen from the working folder, and lies beside "
+            f"{relative(config_path)}: run the command in {relative(config_path.parent)}"
+        )
+    return place
 
 
 def _target(path: Path, read: list[Path]) -> Path:
@@ -84,9 +103,9 @@ def _target(path: Path, read: list[Path]) -> Path:
                     f"--model_save_path {name} is there already, and is no .rknn file: name "
                     "another one"
                 )
+    there = next(folder for folder in target.parents if folder.exists())
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=target.parent):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
         raise PipelineError(

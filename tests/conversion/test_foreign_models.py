@@ -319,6 +319,15 @@ def test_nothing_of_the_users_is_overwritten(place, target, expected):
     assert {path: path.read_bytes() for path in place.iterdir()} == before
 
 
+def test_list_beside_the_recipe_file_only_says_where_to_start(place, monkeypatch):
+    write(place, public_classifier())
+    (place / "elsewhere").mkdir()
+    monkeypatch.chdir(place / "elsewhere")
+    with pytest.raises(PipelineError, match=r"lies beside .*m\.yaml: run the command in"):
+        maker.export(place / "m.yaml", place / "m.onnx", place / "new" / "m.rknn", "RV1106")
+    assert not (place / "new").exists()
+
+
 def test_log_of_the_users_beside_the_model_stays(place):
     write(place, public_classifier(front=(node("Erf", ["x"], ["x0"], "erf"),)))
     for name in ("m.log", "m.export.log"):
