@@ -132,7 +132,7 @@ def _doubt(content: bytes, codec: str) -> tuple[float, int]:
     found = from_bytes(content[:100_000], cp_isolation=[codec], enable_fallback=False).best()
     mess = found.chaos if found else UNCLEAR
     # Any bytes are letters of an encoding with one byte each; those of two seldom fit by chance.
-    chance = 0.25 if codec.startswith("cp") else 0.0
+    chance = 0.45 if codec.startswith("cp") else 0.0
     doubt = 1 - common / max(1, len(letters)) + 0.3 * mess + chance
     return round(doubt, 2) if foreign else 0.0, place
 
