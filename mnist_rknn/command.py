@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import io
 import json
 import os
 import sys
@@ -49,6 +50,7 @@ def start(command: click.Command, arguments: Sequence[str] | None = None, name: 
         name: that the help shows.
     """
     status = OK
+    _print_any_letter()
     try:
         _require_own_folder()
         status = command.main(arguments, name, standalone_mode=False, **LAYOUT) or OK
@@ -69,6 +71,13 @@ def start(command: click.Command, arguments: Sequence[str] | None = None, name: 
             raise
         return _failed(f"{error.filename}: {error.strerror}: name another folder or file", NO)
     return status
+
+
+def _print_any_letter() -> None:
+    """Escape what the terminal's encoding lacks: a name must not end a command."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _failed(message: str, status: int) -> int:
@@ -202,7 +211,8 @@ def answers(command: Callable[..., Answer]) -> Callable[..., int]:
         with output_to_stderr() if as_json else contextlib.nullcontext():
             answer = command(*chosen, **rest)
         if as_json:
-            print(json.dumps(answer.data, indent=2, ensure_ascii=False, default=_plain))
+            plain = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+            print(json.dumps(answer.data, indent=2, ensure_ascii=plain, default=_plain))
         elif answer.text:
             print(answer.text)
         if answer.error:

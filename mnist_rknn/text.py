@@ -6,6 +6,7 @@ an editor shows, whatever is blank between them.
 """
 
 import csv
+import os
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -33,6 +34,7 @@ CODECS: Mapping[str, tuple[range, ...]] = {
     "cp1251": (range(0x80, 0x100),),
 }
 SAID = {"gb18030": "GBK", "big5": "Big5", "shift_jis": "Shift-JIS"}
+LEVEL_2 = range(0xD8, 0xF8)  # first bytes of GB 2312's less common characters
 PINYIN = 0xA8  # first byte of GB 2312's accented Latin letters
 UNCLEAR = 0.5  # doubt, from 0 to 2, from which an encoding is not taken
 LARGEST = 256 << 20  # bytes of a text that is read at once
@@ -130,13 +132,13 @@ def _doubt(content: bytes, codec: str) -> tuple[float, int]:
     found = from_bytes(content[:100_000], cp_isolation=[codec], enable_fallback=False).best()
     mess = found.chaos if found else UNCLEAR
     # Any bytes are letters of an encoding with one byte each; those of two seldom fit by chance.
-    chance = 0.25 if codec.startswith("cp") else 0.0
+    chance = 0.45 if codec.startswith("cp") else 0.0
     doubt = 1 - common / max(1, len(letters)) + 0.3 * mess + chance
     return round(doubt, 2) if foreign else 0.0, place
 
 
-def _is_common(before: str, letter: str, after: str, codec: str) -> bool:
-    """Whether a character is one that a text in this encoding is likely to have there.
+def _is_common(before: str, letter: str, after: str, codec: str) -> float:
+    """How likely, from 0 to 1, a text in this encoding has a character there.
 
     Args:
         before, after: the characters beside it.
@@ -150,6 +152,8 @@ def _is_common(before: str, letter: str, after: str, codec: str) -> bool:
         if codec == "shift_jis":
             return False  # half-width kana, which any bytes of GBK look like
         return letter.isalpha() or letter in "°²³µ§€–—‘’“”…·\u00a0"
+    if codec == "gb18030" and len(written) == 2 and written[1] >= 0xA1 and written[0] in LEVEL_2:
+        return 0.6
     both_high = codec != "gb18030" or (len(written) == 2 and written[1] >= 0xA1)
     return both_high and any(written[0] in lead for lead in CODECS[codec])
 
@@ -163,6 +167,17 @@ def strip(text: str) -> str:
     while before != text:
         before, text = text, text.strip().strip(INVISIBLE)
     return text
+
+
+def from_disk(name: str) -> str:
+    """A file's or folder's name as text, where the system could not tell its encoding."""
+    content = os.fsencode(name)
+    if name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name):
+        return name
+    try:
+        return decode(content, shown(name)).text
+    except PipelineError:
+        return name
 
 
 def folded(name: str) -> str:

@@ -31,17 +31,17 @@ def give(listing: Listing, places: Sequence[Folder], classes: Sequence[Class]) -
     Args:
         places: folders in which a list of names may lie.
     """
-    for twins in _twins([c.label for c in classes]):
+    for twins in _twins([text.from_disk(c.label) for c in classes]):
         where = [
             f"{shown(label)} ({listing.name(c.folder.path)})"
             for label in twins
             for c in classes
-            if unicodedata.normalize("NFC", c.label) == label
+            if _name(c.label) == label
         ]
         listing.refuse(
             f"{' and '.join(where[:2])} differ by {_difference(*twins[:2])} only: rename one"
         )
-    found = {unicodedata.normalize("NFC", c.label) for c in classes}
+    found = {_name(c.label) for c in classes}
     folders = sorted(found, key=folder_names.natural)
     labels = dict(zip(folders, folders, strict=True))
     for place in places:
@@ -52,7 +52,12 @@ def give(listing: Listing, places: Sequence[Folder], classes: Sequence[Class]) -
     number = {folder: index for index, folder in enumerate(labels)}
     for c in classes:
         for picture in c.folder.all_pictures():
-            listing.add(picture, number[unicodedata.normalize("NFC", c.label)], c.split)
+            listing.add(picture, number[_name(c.label)], c.split)
+
+
+def _name(folder: str) -> str:
+    """The class that a folder's name stands for."""
+    return unicodedata.normalize("NFC", text.from_disk(folder))
 
 
 def say_empty(listing: Listing, empty: dict[tuple[str, str], str]) -> None:

@@ -1,6 +1,7 @@
 """A picture of each class of a set: whether labels are right is seen at a glance."""
 
 import re
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +30,9 @@ def write(found: Found, folder: Path | None = None) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         _draw(found, folder)
         return folder
-    place = SHEETS / (re.sub(r"[^\w.-]+", "_", Path(found.path).name).strip("._") or "set")
+    place = SHEETS / (
+        re.sub(r"[^\w.-]+", "_", Path(found.path).name, flags=re.ASCII).strip("._") or "set"
+    )
     with replacing_folder(place) as temporary:
         _draw(found, temporary)
     return place
@@ -51,7 +54,9 @@ def _draw(found: Found, folder: Path) -> None:
         if images:
             title = f"{shown(label)}: {len(images)} of {len(own):,}"
             captions = [shown(listing.files[i].name) for i in chosen]
-            name = re.sub(r"[^\w-]+", "_", label)[:40].strip("_")
+            name = re.sub(r"[^\w-]+", "_", label, flags=re.ASCII)[:40].strip("_")
             with replacing(folder / f"{index:03d}_{name}.png") as temporary:
                 grid = plots.image_grid(np.stack(images), captions, COLUMNS, title)
-                grid.savefig(temporary)
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")  # of a letter that no font here has
+                    grid.savefig(temporary)
