@@ -18,9 +18,11 @@ from support.runs import PROJECT
 NEEDED = (
     "__init__.py",
     "errors.py",
+    "files.py",
     "machine.py",
     "pipeline/__init__.py",
     "pipeline/environment.py",
+    "pipeline/places.py",
 )
 
 
