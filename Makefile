@@ -146,9 +146,10 @@ list: $(COMMAND)
 aistudio: $(COMMAND)
 	@$(COMMAND) aistudio
 
-# Without its news and its search for updates: no pop-up, no request to the network.
+# Without its news and its search for updates: no pop-up, no request to the network. Warnings of the
+# tools about each other are left out, as in a run without a browser.
 lab: $(COMMAND)
-	JUPYTER_CONFIG_PATH=scripts/jupyter $(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
+	PYTHONWARNINGS=ignore JUPYTER_CONFIG_PATH=scripts/jupyter $(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
 
 # --- development ----------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import shutil
 import socket
@@ -53,15 +54,16 @@ def address(project):
         cwd=PROJECT, capture_output=True, text=True, check=True,
     )  # fmt: skip
     (line,) = [line for line in told.stdout.splitlines() if "jupyterlab" in line]
-    setting, *command = shlex.split(line)
-    name, _, path = setting.partition("=")
-    command[0] = str(PROJECT / command[0])
+    words = shlex.split(line)
+    settings = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
+    settings["JUPYTER_CONFIG_PATH"] = str(PROJECT / settings["JUPYTER_CONFIG_PATH"])
+    command = [str(PROJECT / words[len(settings)]), *words[len(settings) + 1 :]]
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     address = f"http://127.0.0.1:{port}"
     home = project.parent / "home"
     environment = {
-        **os.environ, name: str(PROJECT / path), "PYTHONPATH": str(project),
+        **os.environ, **settings, "PYTHONPATH": str(project),
         "HOME": str(home), "OMP_NUM_THREADS": "1",
         "MNIST_RKNN_OUTPUT": str(project / "output"), "JUPYTER_CONFIG_DIR": str(home / "config"),
         "JUPYTER_DATA_DIR": str(home / "data"), "JUPYTER_RUNTIME_DIR": str(home / "runtime"),

@@ -38,7 +38,7 @@ def pop_ups(page: Page) -> list[str]:
 
 
 def run_all(page: Page, address: str, name: str, picture: Path) -> list[str]:
-    page.goto(f"{address}/lab/tree/notebooks/{name}")
+    page.goto(f"{address}/lab/tree/notebooks/{name}?reset")  # without the tabs of before
     page.locator(".jp-NotebookPanel .jp-Cell").first.wait_for(timeout=120_000)
     wait_until_idle(address)
     page.get_by_role("menuitem", name="Run", exact=True).click()
