@@ -150,12 +150,13 @@ def first_layer_steps(
     Args:
         images: uint8 [N, H, W, 3]; the batch norm takes its mean and spread from all of them.
         mean, std: of the normalisation, in pixel units.
-        channel: number of the filter.
+        channel: number of the filter; the last one if there are not so many.
 
     Returns:
         By step, float32 [h, w] of the first picture; the filter is [size, size].
     """
     convolution, norm, _ = cast(ConvBNReLU, network.features[0])
+    channel = min(channel, convolution.weight.shape[0] - 1)
     pixels = ((images - np.array(mean)) / np.array(std)).transpose(0, 3, 1, 2).astype("float32")
     with paddle.no_grad():
         convolved = convolution(paddle.to_tensor(pixels)).numpy()[:, channel]
