@@ -26,7 +26,8 @@ from ..files import replacing_folder
 from ..machine import cores
 from ..recipe import Recipe, Redraw
 from ..redraw import ways
-from ..redraw.picture import jitter, simulate, try_redraw, written
+from ..redraw.picture import simulate, try_redraw
+from ..redraw.plain import jitter, written
 from ..redraw.worlds import HARD_CASES, WAYS
 from . import checks, sources
 from .dataset import COLUMNS, TABLE, opened, rows_of, write_image

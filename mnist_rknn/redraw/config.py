@@ -218,7 +218,7 @@ class Plain(Settings):
 
 
 class Legibility(Settings):
-    """The floor below which a picture is drawn again, see `picture.legibility`."""
+    """The floor below which a picture is drawn again, see `legibility.legibility`."""
 
     min_contrast: Share = 0.12
     contrast_over_clutter: float = Field(2.2, ge=0, le=50)

@@ -22,21 +22,16 @@ import cv2
 import numpy as np
 
 from . import camera, paper
-from .clean import clean_glyph
 from .config import RedrawConfig
 from .fields import between, log_between, lot, pick, rng_for
-from .glyph import glyph_from_lines, glyph_from_mnist, glyph_from_strokes, warp_digit
+from .glyph import glyph_from_lines, glyph_from_mnist, glyph_from_strokes
 from .ink import Illegible, absorbed_by_ink, crop_to_ink, lay_ink
-from .skeletons import SKELETONS
+from .legibility import require_legible
+from .skeletons import BY_LABEL, SKELETONS
 from .ways import lines_of
 from .worlds import CLEAN, HARD_CASES, SIMULATED_CAMERA, WAYS
 
 Glyph = tuple[np.ndarray, float]  # distance from the stroke's centre line, half its width
-_AROUND_THE_INK = np.ones((7, 7), np.uint8)
-_PAPER_NEARBY = (9, 9)  # pixels over which the paper beside a stroke is averaged
-_BY_LABEL: dict[int, list[str]] = {
-    digit: [name for name, (label, _) in SKELETONS.items() if label == digit] for digit in range(10)
-}
 
 
 def redraw(
@@ -67,7 +62,7 @@ def redraw(
     def glyph(rng: np.random.Generator) -> Glyph:
         if digit is not None:
             return glyph_from_mnist(digit, label, rng, config)
-        names = _BY_LABEL[label]
+        names = BY_LABEL[label]
         return glyph_from_strokes(style or names[int(rng.integers(len(names)))], rng, config)
 
     picture = _legible(glyph, pool, rng_for(seed, index), config)
@@ -156,43 +151,6 @@ def reference(name: str, size: int) -> np.ndarray:
     return redraw(None, label, np.zeros((1, 28, 28), np.uint8), 0, 0, config, name)
 
 
-def jitter(
-    digit: np.ndarray, label: int, seed: int, index: int, config: RedrawConfig
-) -> np.ndarray:
-    """An MNIST digit with slightly changed writing and place, still white on black; a 0, 1 or 7 may
-    get the strokes that MNIST's writers leave out.
-
-    Args:
-        digit: uint8 [28, 28].
-
-    Returns:
-        uint8 [28, 28].
-    """
-    rng = rng_for(seed, index)
-    if label in (0, 1, 7) and rng.random() < config.plain.extra_stroke:
-        every = config.changed(writing={"extra_stroke": 1.0, "slashed_zero": 1.0})
-        digit = clean_glyph(*glyph_from_mnist(digit, label, rng, every))
-        return _shifted(digit, rng, config)
-    ink = warp_digit(digit, rng, config, 28, strength=config.plain.strength)
-    return _shifted(ink, rng, config)
-
-
-def written(label: int, seed: int, index: int, config: RedrawConfig) -> np.ndarray:
-    """One of the label's skeletons, white on black as MNIST has its digits, uint8 [28, 28]."""
-    rng = rng_for(seed, index)
-    names = _BY_LABEL[label]
-    name = names[int(rng.integers(len(names)))]
-    distance, half_width = glyph_from_strokes(name, rng, config)
-    half_width *= log_between(rng, *config.plain.stroke)
-    return _shifted(clean_glyph(distance, half_width), rng, config)
-
-
-def _shifted(digit: np.ndarray, rng: np.random.Generator, config: RedrawConfig) -> np.ndarray:
-    shift = rng.uniform(-config.plain.shift_px, config.plain.shift_px, 2)
-    move = np.array([[1, 0, shift[0]], [0, 1, shift[1]]])
-    return cv2.convertScaleAbs(cv2.warpAffine(digit.astype(np.float32), move, (28, 28)))
-
-
 class Placed(NamedTuple):
     """A digit's ink in the frame, which is `supersample` times as large as the picture."""
 
@@ -223,7 +181,7 @@ def _attempt(
     # Reducing all four planes at once is faster than three.
     small = camera.reduced(scene, config)
     picture = camera.develop(scene, small, noise, rng, config)
-    _require_legible(picture, cv2.extractChannel(small, 3), config)
+    require_legible(picture, cv2.extractChannel(small, 3), config)
     return picture
 
 
@@ -326,36 +284,5 @@ def _scan(
     gray = low + (high - low) * (frame if rng.random() < 0.5 else 1 - frame)
     gray += between(rng, 0, 0.03) * rng.standard_normal(gray.shape, dtype=np.float32)
     picture = cv2.merge([cv2.convertScaleAbs(np.maximum(gray, 0), alpha=255)] * 3)
-    _require_legible(picture, frame, config)
+    require_legible(picture, frame, config)
     return picture
-
-
-def legibility(picture: np.ndarray, coverage: np.ndarray) -> tuple[float, float]:
-    """Contrast of the strokes in the finished picture, and the clutter they stand in, both 0-1.
-
-    `coverage` (image_size square) is what blur and reduction left of the digit's ink. Both are
-    taken against the paper nearby, so that the edge of a shadow is no clutter: the contrast is
-    the mean step in gray from that paper to the strokes, the clutter the standard deviation of
-    the paper around them.
-    """
-    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY).astype(np.float32)
-    most = float(coverage.max())
-    inked = coverage > 0.5 * most
-    around = (cv2.dilate(coverage, _AROUND_THE_INK) > 0.3 * most) & (coverage < 0.12 * most)
-    if not around.any():
-        return 0.0, 1.0
-    weight = around.astype(np.float32)
-    nearby = cv2.blur(gray * weight, _PAPER_NEARBY)
-    nearby /= np.maximum(cv2.blur(weight, _PAPER_NEARBY), 1e-3)
-    step = gray - nearby
-    contrast = abs(float(step[inked].mean()))
-    clutter = float(np.sqrt(np.square(step[around]).mean()))
-    return contrast / 255, clutter / 255
-
-
-def _require_legible(picture: np.ndarray, coverage: np.ndarray, config: RedrawConfig) -> None:
-    """Raise `Illegible` for a picture below the legibility floor."""
-    contrast, clutter = legibility(picture, coverage)
-    floor = config.legibility
-    if contrast < max(floor.min_contrast, floor.contrast_over_clutter * clutter):
-        raise Illegible(f"contrast {contrast:.2f} in clutter {clutter:.2f}")

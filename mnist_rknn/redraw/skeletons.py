@@ -89,3 +89,7 @@ SKELETONS: Mapping[str, tuple[int, tuple[tuple[str, Stroke], ...]]] = {
     "9_ribbon": (9, (("~", ((1.05, .62), (.6, .5), (.1, .26), (.14, .04), (.5, .02), (.74, .3), (.66, .66), (.5, 1.))),)),
     "9_flat_head": (9, (("~", ((.9, .04), (.45, .1), (.05, .38), (.3, .42), (.88, .06))), ("-", ((.9, .02), (.82, 1.))))),
 }
+# fmt: on
+BY_LABEL: Mapping[int, list[str]] = {
+    digit: [name for name, (label, _) in SKELETONS.items() if label == digit] for digit in range(10)
+}

@@ -86,11 +86,11 @@ def _answers(recipe: Recipe, run: Path, pictures: np.ndarray) -> np.ndarray:
 
 
 def _hard_cases(run: Path) -> Image.Image:
-    """Eight digits in each of the hard cases: the same ones, but for the ways of writing."""
+    """Seven digits in each of the hard cases: the same ones, but for the ways of writing."""
     files = dataset.read_split(run / "dataset", "hard").files
     rows = []
     for case in HARD_CASES:
-        of_case = [file for file in files if file.stem.startswith(f"{case}_")][:8]
+        of_case = [file for file in files if file.stem.startswith(f"{case}_")][:7]
         rows.append((case, list(dataset.read_images(of_case))))
     return _card(rows)
 

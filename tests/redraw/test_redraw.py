@@ -19,8 +19,9 @@ from mnist_rknn.redraw.config import PaperName, PenName, RedrawConfig
 from mnist_rknn.redraw.fields import rng_for
 from mnist_rknn.redraw.glyph import glyph_from_mnist
 from mnist_rknn.redraw.ink import Illegible, lay_ink
+from mnist_rknn.redraw.legibility import legibility
 from mnist_rknn.redraw.paper import neighbour_ink
-from mnist_rknn.redraw.picture import legibility, redraw, reference, try_redraw
+from mnist_rknn.redraw.picture import redraw, reference, try_redraw
 from mnist_rknn.redraw.prints import PRINTS
 from mnist_rknn.redraw.worlds import CLEAN, HARD_CASES, SIMULATED_CAMERA
 

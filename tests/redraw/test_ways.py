@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from mnist_rknn.data import drawing, mnist
-from mnist_rknn.redraw import clean, extras, picture, skeletons, ways
+from mnist_rknn.redraw import clean, extras, picture, plain, skeletons, ways
 from mnist_rknn.redraw.config import RedrawConfig
 from mnist_rknn.redraw.fields import rng_for
 from mnist_rknn.redraw.glyph import glyph_from_mnist, glyph_from_strokes
@@ -126,7 +126,7 @@ def test_written_digits_are_white_on_black_in_mnists_box(digits):
     still = CONFIG.changed(plain={"shift_px": 0.0})
     inked = []
     for number in range(100):
-        image = picture.written(number % 10, 1, number, still)
+        image = plain.written(number % 10, 1, number, still)
         assert image.shape == (28, 28) and image.dtype == np.uint8
         ys, xs = np.nonzero(image > 40)
         assert max(np.ptp(ys), np.ptp(xs)) + 1 in (19, 20, 21)
@@ -153,7 +153,7 @@ def test_plain_digits_get_extra_strokes_as_often_as_the_recipe_says(digits):
     half = CONFIG.changed(plain={"extra_stroke": 0.5})
     for label in (0, 1, 7):
         made = {
-            share: [picture.jitter(digit, label, 1, n, config) for n, digit in enumerate(chosen)]
+            share: [plain.jitter(digit, label, 1, n, config) for n, digit in enumerate(chosen)]
             for share, config in ((0.0, never), (0.5, half), (1.0, always))
             for chosen in [some(digits, label, 40)]
         }
@@ -162,7 +162,7 @@ def test_plain_digits_get_extra_strokes_as_often_as_the_recipe_says(digits):
         as_always = sum(np.array_equal(*p) for p in zip(made[0.5], made[1.0], strict=True))
         assert 8 <= as_always <= 32
     two = some(digits, 2, 1)[0]
-    assert np.array_equal(picture.jitter(two, 2, 1, 0, never), picture.jitter(two, 2, 1, 0, always))
+    assert np.array_equal(plain.jitter(two, 2, 1, 0, never), plain.jitter(two, 2, 1, 0, always))
 
 
 def test_nothing_is_added_to_a_clean_drawing(digits):
