@@ -174,11 +174,15 @@ class Misread(Part):
     answer: str
 
 
-class Evaluation(Record):
-    """`results.json`: a finished model on a folder of real pictures."""
+class OfOthers(Record):
+    """What was found on pictures from elsewhere."""
 
     FILE = "results.json"
     STEP = "make evaluate"
+
+
+class Evaluation(OfOthers):
+    """`results.json`: a finished model on a folder of real pictures."""
 
     measured: str = "slim: float ONNX on this PC; rknn: INT8 in the RKNN simulator"
     accuracy: Groups
@@ -227,20 +231,14 @@ class Doubt(Part):
     right_refused: int
 
 
-class FramesEvaluation(Record):
+class FramesEvaluation(OfOthers):
     """`results.json` in `frames/`: a finished model on a folder of whole camera frames."""
-
-    FILE = "results.json"
-    STEP = "make evaluate"
 
     measured: str = (
         "locator of the module's Python program on this PC; slim: float ONNX on this PC; rknn: "
         "INT8 in the RKNN simulator; board: not measured"
     )
-    intervals: str = (
-        "95 %; frames right: Wilson, a frame being one answer; all others: frames drawn again, "
-        "as the digits of one are not independent"
-    )
+    intervals: str = "95 %; frames right by Wilson, all others by drawing whole frames again"
     figures: dict[StageName, dict[str, FrameGroup]]  # by stage, then by group; "all" is all
     doubts: dict[StageName, list[Doubt]]  # by rising threshold; empty without true boxes
     wrong: dict[StageName, list[MisreadFrame]]
@@ -258,15 +256,11 @@ class PenFigures(Part):
     illegible: int  # digits of which no legible picture came out: they count nowhere
 
 
-class PenEvaluation(Record):
+class PenEvaluation(OfOthers):
     """`results.json` in `pen/`: a finished model on digits that were recorded as pen paths."""
 
-    FILE = "results.json"
-    STEP = "make evaluate"
-
     measured: str = (
-        "pictures drawn from pen trajectories; slim: float ONNX on this PC; rknn: INT8 in the "
-        "RKNN simulator; board: not measured"
+        "slim: float ONNX on this PC; rknn: INT8 in the RKNN simulator; board: not measured"
     )
     intervals: str = "95 %, writers drawn again with all of their digits"
     writers: dict[str, int]  # by site; "all" is all
