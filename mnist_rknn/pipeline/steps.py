@@ -88,6 +88,7 @@ LAB = (
     "compression/pruning.py",
     "compression/sharing.py",
     "compression/yardsticks.py",
+    "conversion/damage.py",
     "conversion/inference.py",
     "conversion/onnx_graph.py",
     "conversion/rknn_simulator.py",
