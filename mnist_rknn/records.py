@@ -436,16 +436,6 @@ class CompressionRow(Part):
             raise ValueError("a row has accuracies for each seed, and a file")
         return self
 
-    def top1(self, of: Literal["test", "camera"]) -> float | None:
-        """Mean over the seeds; None where it was not measured."""
-        found = self.test if of == "test" else self.camera
-        return sum(share.top1 for share in found) / len(found) if found else None
-
-    @property
-    def bytes(self) -> float:
-        """Of a file, mean over the seeds."""
-        return sum(file.bytes for file in self.files) / len(self.files)
-
 
 class CompressionTable(Record):
     """`table.json`: rows of one lesson in its folder, and of all in `output/compression/`."""

@@ -141,8 +141,16 @@ def of_recipe(found: CompressionTable, recipe: Recipe) -> list[CompressionRow]:
 
 def cost(row: CompressionRow, name: str) -> float | None:
     """One of `COSTS`; None where it is not known."""
+    if name == "bytes":  # mean over the seeds
+        return sum(file.bytes for file in row.files) / len(row.files)
     found: float | None = getattr(row, name)
     return found
+
+
+def top1(row: CompressionRow, of: Pictures) -> float | None:
+    """Mean accuracy over the seeds, from 0 to 1; None where it was not measured."""
+    found = row.test if of == "test" else row.camera
+    return sum(share.top1 for share in found) / len(found) if found else None
 
 
 def front(rows: list[CompressionRow], name: str, of: Pictures) -> list[CompressionRow]:
@@ -155,11 +163,11 @@ def front(rows: list[CompressionRow], name: str, of: Pictures) -> list[Compressi
         of: pictures that the accuracy is taken on.
     """
     points = [
-        (price, -top1, number)
+        (price, -share, number)
         for number, row in enumerate(rows)
         if row.measured == SIMULATED
         and (price := cost(row, name)) is not None
-        and (top1 := row.top1(of)) is not None
+        and (share := top1(row, of)) is not None
     ]
     found, best = [], 1.0
     for _, error, number in sorted(points):
@@ -186,7 +194,7 @@ def panels(rows: list[CompressionRow]) -> list[Panel]:
     return [
         Panel(title, label, _points(rows, name, of))
         for of, title in kinds
-        if any(row.top1(of) is not None for row in rows)
+        if any(top1(row, of) is not None for row in rows)
         for name, label in COSTS.items()
     ]
 
@@ -195,15 +203,15 @@ def _points(rows: list[CompressionRow], name: str, of: Pictures) -> list[plots.P
     best = front(rows, name, of)
     found = []
     for number, entry in enumerate(rows, 1):
-        price, top1 = cost(entry, name), entry.top1(of)
-        if price is None or top1 is None:
+        price, share = cost(entry, name), top1(entry, of)
+        if price is None or share is None:
             continue
         shares = entry.test if of == "test" else entry.camera
         found.append(
             plots.Point(
                 number=number,
                 cost=price,
-                top1=top1,
+                top1=share,
                 low=min(share.low for share in shares),
                 high=max(share.high for share in shares),
                 int8=entry.measured == SIMULATED,

@@ -202,6 +202,19 @@ def test_the_yardsticks_are_those_of_the_papers():
         yardsticks.require_own_pictures(source, recipe_file.load("smoke"))
 
 
+@pytest.mark.parametrize(
+    ("times", "error", "said"),
+    [
+        (35, 1.58, "reached"),
+        (34.9, 1.0, "missed: 34.9 times smaller is less than 35"),
+        (50, 1.59, "missed: 1.59 % error is more than 1.58 %"),
+        (1, 9.9, "missed: 1.0 times smaller is less than 35, 9.90 % error is more than 1.58 %"),
+    ],
+)
+def test_a_yardstick_says_what_it_misses(times, error, said):
+    assert yardsticks.verdict("LeNet300100", yardsticks.Reached(times, error)) == said
+
+
 # --- weights of a graph -----------------------------------------------------------------
 
 

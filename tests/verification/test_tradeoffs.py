@@ -55,21 +55,21 @@ ROWS = st.lists(
 def test_nothing_is_better_than_the_front_and_all_else_is_no_better(rows, name, of):
     def better(first, second) -> bool:
         costs = tradeoffs.cost(first, name), tradeoffs.cost(second, name)
-        reads = first.top1(of), second.top1(of)
+        reads = tradeoffs.top1(first, of), tradeoffs.top1(second, of)
         as_good = costs[0] <= costs[1] and reads[0] >= reads[1]
         return as_good and (costs[0] < costs[1] or reads[0] > reads[1])
 
     known = [
         entry
         for entry in rows
-        if tradeoffs.cost(entry, name) is not None and entry.top1(of) is not None
+        if tradeoffs.cost(entry, name) is not None and tradeoffs.top1(entry, of) is not None
     ]
     best = tradeoffs.front(rows, name, of)
     assert all(not better(other, entry) for entry in best for other in known)
     for entry in known:
         equal = any(
-            (tradeoffs.cost(entry, name), entry.top1(of))
-            == (tradeoffs.cost(other, name), other.top1(of))
+            (tradeoffs.cost(entry, name), tradeoffs.top1(entry, of))
+            == (tradeoffs.cost(other, name), tradeoffs.top1(other, of))
             for other in best
         )
         assert equal or any(better(other, entry) for other in best)
@@ -89,7 +89,7 @@ def test_what_is_float_is_drawn_and_stands_on_no_front():
 
 def test_several_seeds_are_a_mean_and_the_reach_of_all_their_intervals():
     entry = row(test=90, camera=None).model_copy(update={"test": [share(90), share(96)]})
-    assert entry.top1("test") == pytest.approx(0.93)
+    assert tradeoffs.top1(entry, "test") == pytest.approx(0.93)
     low, high = 100 * share(90).low, 100 * share(96).high
     assert tradeoffs.share_text(entry.test) == f"93.00 [{low:.2f}, {high:.2f}]"
 
