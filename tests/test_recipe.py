@@ -35,7 +35,7 @@ IMPOSSIBLE = {
     "train.progressive_resizing.scales=[]": "at least 1 item",
     "train.progressive_resizing.scales=[36]": "from 0.1 to 1, such as [0.75]",
     "train.device=cuda": "use auto, cpu, gpu",
-    "dataset.kind=cifar": "'mnist', 'idx', 'folder', 'labelme' or 'paddlex'",
+    "dataset.kind=cifar": "'mnist', 'idx', 'folder', 'labelme', 'paddlex' or 'table'",
     "seed=1.5": "valid integer",
 }
 

@@ -65,7 +65,7 @@ class Frames(_Part):
 
 
 class PenDigits(_Part):
-    """What `mnist-rknn evaluate --pen` found on digits drawn in one way."""
+    """What `make evaluate PEN=...` found on digits drawn in one way."""
 
     rknn: Share
     slim: Share

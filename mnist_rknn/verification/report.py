@@ -309,7 +309,7 @@ def _at_most(image: np.ndarray, width: int) -> np.ndarray:
 
 
 def _pens(folder: Path) -> list[dict[str, Any]]:
-    """Sets of pen trajectories that `mnist-rknn evaluate --pen` has measured."""
+    """Sets of pen trajectories that `make evaluate PEN=...` has measured."""
     return [
         {"name": path.parent.parent.name, "found": PenEvaluation.read(path)}
         for path in sorted((folder / "evaluate").glob("*/pen/results.json"))

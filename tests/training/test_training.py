@@ -163,6 +163,8 @@ def test_history_of_a_training_that_was_killed_and_resumed_has_each_epoch_once(t
         "train_top1": [0.5] * 3,
         "val_loss": [2.0, 1.0, 1.0],
         "val_top1": [0.6] * 3,
+        "lr_epoch": [0.0, 1.0, 2.0],
+        "lr": [0.1] * 3,
     }
     kinds = [event["event"] for event in progress.read(tmp_path)]
     assert kinds.count("start") == 2 and kinds.count("iteration") == 3
