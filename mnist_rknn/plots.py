@@ -378,11 +378,14 @@ def tone_histograms(worlds: dict[str, np.ndarray]) -> Figure:
     return finished(figure)
 
 
-def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
-    """Accuracy of models under one distortion at a time.
+def distortion_bars(
+    models: dict[str, dict[str, float]], label: str = "top-1 accuracy, %"
+) -> Figure:
+    """Accuracy of models under one distortion at a time, or other shares by kind.
 
     Args:
         models: for each model, accuracy from 0 to 1 by distortion.
+        label: says what the shares are.
     """
     names = list(next(iter(models.values())))
     figure, axis = plt.subplots(figsize=(7, 0.36 * len(names) + 0.9))
@@ -395,7 +398,7 @@ def distortion_bars(models: dict[str, dict[str, float]]) -> Figure:
             places, [100 * shares[name] for name in names], width, color=color, label=model
         )
         axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=2)
-    axis.set(xlabel="top-1 accuracy, %", xlim=(0, 108))
+    axis.set(xlabel=label, xlim=(0, 108))
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.legend(loc="upper center", ncols=len(models), bbox_to_anchor=(0.5, 1.12))

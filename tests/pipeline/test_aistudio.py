@@ -27,7 +27,7 @@ def bundle(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("bundle") / "aistudio.zip"
     result = run_command("aistudio", "--output", str(path))
     assert result.returncode == 0, result.stderr
-    assert re.search(r"aistudio\.zip  [\d.]+ KB  sha256 [0-9a-f]{64}", result.stdout)
+    assert re.search(r"aistudio\.zip  [\d.,]+ KB  sha256 [0-9a-f]{64}", result.stdout)
     return path
 
 

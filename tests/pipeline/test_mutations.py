@@ -339,8 +339,8 @@ def test_rknn_file(tiny_run, tmp_path, mutation):
 # --- the notebooks call these gates -----------------------------------------------------
 
 
-def exchange_graph(folder: Path, *tail: str) -> None:
-    (folder / "smoke.slim.onnx").write_bytes(classifier(tail).SerializeToString())
+def exchange_graph(folder: Path, *tail: str, inside: str | None = None) -> None:
+    (folder / "smoke.slim.onnx").write_bytes(classifier(tail, inside=inside).SerializeToString())
 
 
 def change_model(folder: Path, change) -> None:
@@ -357,7 +357,7 @@ def change_golden(folder: Path) -> None:
 WIRED = {
     "a test image": ("05_convert", with_test_image, "is a test image"),
     "ends in Softmax": ("05_convert", lambda f: exchange_graph(f, "Softmax"), "ends in Softmax"),
-    "planted Erf": ("05_convert", lambda f: exchange_graph(f, "Erf"), "has no CPU Erf"),
+    "planted Erf": ("05_convert", lambda f: exchange_graph(f, inside="Erf"), "has no CPU Erf"),
     "other ONNX": ("06_verify", exchange_graph, "made from another ONNX model"),
     "a bit": ("06_verify", lambda f: change_model(f, flip_weight), "is not the file that 05_conve"),
     "golden": ("06_verify", change_golden, "not the model that 05_convert exported"),

@@ -14,7 +14,8 @@ from mnist_rknn.redraw.prints import PRINTS
 from mnist_rknn.redraw.skeletons import SKELETONS
 
 DRAWN = RedrawConfig().changed(writing={"rotation_deg": (-8, 8), "perspective": 0.05})
-STYLES = list(SKELETONS)
+# A 4 whose stem stands apart is two pieces to the locator, as docs/module.md says.
+STYLES = [name for name in SKELETONS if name != "4_far_stem"]
 
 
 def paper(

@@ -154,10 +154,11 @@ def test_evaluate_reads_trajectories_and_the_report_shows_them(finished, traject
 def test_bad_trajectories_leave_nothing_behind(finished, trajectories):
     with gzip.open(trajectories / "set.jsonl.gz", "at") as file:
         file.write(json.dumps(GOOD | {"label": 12}) + "\n")
+    before = sorted(finished.rglob("*"))
     result = run_command("evaluate", "--pen", str(trajectories), "--run", str(finished))
     assert result.returncode == 1 and "line 41" in last_line(result)
     assert "no class 12" in last_line(result) and "Traceback" not in result.stderr
-    assert not (finished / "evaluate").exists()
+    assert sorted(finished.rglob("*")) == before
 
 
 def test_evaluate_wants_one_kind_of_input(finished, trajectories):

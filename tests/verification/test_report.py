@@ -146,7 +146,7 @@ def fails_and_reports(folder: Path, steps: str, *overrides: str) -> str:
 
 
 def test_planted_erf(finished):
-    (finished / "smoke.slim.onnx").write_bytes(classifier(("Erf",)).SerializeToString())
+    (finished / "smoke.slim.onnx").write_bytes(classifier(inside="Erf").SerializeToString())
     text = fails_and_reports(finished, "05")
     assert "Stopped in 05_convert." in text and "has no CPU Erf" in text
 
