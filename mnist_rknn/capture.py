@@ -1,6 +1,7 @@
 """Catching what C++ code and child processes print past Python."""
 
 import contextlib
+import logging
 import os
 import sys
 from collections.abc import Iterator
@@ -50,3 +51,27 @@ def output_to_stderr() -> Iterator[None]:
     finally:
         os.dup2(saved, 1)
         os.close(saved)
+
+
+@contextlib.contextmanager
+def log_handlers_to(file: TextIO) -> Iterator[None]:
+    """Redirect log handlers, which keep the stream that was there when they were made."""
+    before = {handler: handler.setStream(file) for handler in _stream_handlers()}
+    try:
+        yield
+    finally:
+        for handler in _stream_handlers():
+            # Those made in the block go where other messages go; the file is about to close.
+            stream = before.get(handler) or sys.__stderr__
+            if handler.stream is file and stream is not None:
+                handler.setStream(stream)
+
+
+def _stream_handlers() -> set[logging.StreamHandler]:
+    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
+    return {
+        handler
+        for logger in [logging.root, *loggers]
+        for handler in logger.handlers
+        if type(handler) is logging.StreamHandler
+    }

@@ -10,7 +10,7 @@ import onnx
 import paddle
 from paddle import nn
 
-from ..capture import output_to
+from ..capture import log_handlers_to, output_to
 from ..conversion import inference, onnx_graph, rknn_simulator, rknn_toolkit
 from ..data import dataset
 from ..files import replacing
@@ -75,7 +75,7 @@ def export(network: nn.Layer, recipe: Recipe, path: Path) -> None:
     with (
         tempfile.TemporaryDirectory() as scratch,
         output_to(log) as file,
-        rknn_toolkit.log_handlers_to(file),
+        log_handlers_to(file),
     ):
         saved = Path(scratch) / "network"
         paddle.jit.save(network, str(saved), [paddle.static.InputSpec(shape, "float32", "x")])

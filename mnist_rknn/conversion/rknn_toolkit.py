@@ -6,17 +6,15 @@ codes are checked, and its tables become data.
 """
 
 import contextlib
-import logging
 import os
 import re
-import sys
 import tempfile
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from ..capture import output_to
+from ..capture import log_handlers_to, output_to
 from ..errors import Cure, Finding, PipelineError
 from ..files import relative
 from ..recipe import Recipe
@@ -180,30 +178,6 @@ def _scratch_folder() -> Iterator[None]:
             yield
         finally:
             os.chdir(before)
-
-
-@contextlib.contextmanager
-def log_handlers_to(file: TextIO) -> Iterator[None]:
-    """Redirect log handlers, the toolkit's and others, which keep the stream of their making."""
-    before = {handler: handler.setStream(file) for handler in _stream_handlers()}
-    try:
-        yield
-    finally:
-        for handler in _stream_handlers():
-            # Those made in the block go where other messages go; the file is about to close.
-            stream = before.get(handler) or sys.__stderr__
-            if handler.stream is file and stream is not None:
-                handler.setStream(stream)
-
-
-def _stream_handlers() -> set[logging.StreamHandler]:
-    loggers = [logging.getLogger(name) for name in logging.root.manager.loggerDict]
-    return {
-        handler
-        for logger in [logging.root, *loggers]
-        for handler in logger.handlers
-        if type(handler) is logging.StreamHandler
-    }
 
 
 def require_success(call: str, code: int, log: Path) -> None:

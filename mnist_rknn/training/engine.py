@@ -23,7 +23,7 @@ from typing import Any, TypeVar
 import yaml
 
 from .. import fonts
-from ..capture import output_to
+from ..capture import log_handlers_to, output_to
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, relative, write_json
 from ..recipe import Recipe
@@ -420,7 +420,7 @@ def run_in_thread(task: Callable[[], T], log: Path) -> T:
 
     shown, begun = sys.stdout, time.time()
     try:
-        with output_to(log), ThreadPoolExecutor(1) as pool:
+        with output_to(log) as file, log_handlers_to(file), ThreadPoolExecutor(1) as pool:
             future = pool.submit(task)
             for line in _epochs(future, log.parent, begun):
                 print(line, file=shown, flush=True)
