@@ -190,7 +190,7 @@ def indexes(python: str, say: bool) -> "dict[str, str]":
 
 def meaning(said: str, settings: "dict[str, str]") -> str:
     """What pip's failure means, in one line."""
-    host = urlsplit(settings.get("PIP_INDEX_URL", "https://pypi.org")).hostname or "the index"
+    host = urlsplit(settings.get("PIP_INDEX_URL", "")).hostname or "the package index"
     for pattern, words in MEANINGS:
         match = re.search(pattern, said)
         if match:
