@@ -150,15 +150,27 @@ cv::Mat paper_under(const cv::Mat& gray, int reach) {
   return picture(cv::Rect(reach, reach, gray.cols, gray.rows)).clone();
 }
 
-// The value that `quarters` quarters of the pixels do not exceed, of every second pixel of every
-// second row.
-int quantile(const cv::Mat& picture, int quarters) {
-  std::array<int, 256> counts{};
+// How often each gray level stands among every second pixel of every second row.
+std::array<int, 256> histogram(const cv::Mat& picture) {
+  // Neighbours mostly have one level: counted in turns, no count waits for the one before.
+  std::array<std::array<int, 256>, 4> counts{};
   for (int y = 0; y < picture.rows; y += 2) {
     const uchar* row = picture.ptr(y);
-    for (int x = 0; x < picture.cols; x += 2) ++counts[row[x]];
+    int x = 0;
+    for (; x + 6 < picture.cols; x += 8) {
+      for (int i = 0; i < 4; ++i) ++counts[i][row[x + 2 * i]];
+    }
+    for (; x < picture.cols; x += 2) ++counts[0][row[x]];
   }
-  const int pixels = (picture.rows + 1) / 2 * ((picture.cols + 1) / 2);
+  for (int value = 0; value < 256; ++value) {
+    for (int i = 1; i < 4; ++i) counts[0][value] += counts[i][value];
+  }
+  return counts[0];
+}
+
+// The value that `quarters` quarters of the counted pixels do not exceed.
+int quantile(const std::array<int, 256>& counts, int quarters) {
+  const int pixels = std::accumulate(counts.begin(), counts.end(), 0);
   const int wanted = (pixels * quarters + 3) / 4;
   int value = 0;
   for (int upto = counts[0]; upto < wanted; upto += counts[++value]) {
@@ -177,7 +189,7 @@ int clear_pixels(const cv::Mat& gray) {
 }
 
 bool is_light_on_dark(const cv::Mat& gray) {
-  return quantile(gray, 2) < kDarkFrame && 2 * clear_pixels(255 - gray) > 3 * clear_pixels(gray);
+  return quantile(histogram(gray), 2) < kDarkFrame && 2 * clear_pixels(255 - gray) > 3 * clear_pixels(gray);
 }
 
 cv::Mat paper_of(const cv::Mat& gray) {
@@ -188,7 +200,23 @@ cv::Mat paper_of(const cv::Mat& gray) {
   for (int y = 0; y < half.rows; ++y) {
     const uchar *upper = gray.ptr(2 * y), *lower = gray.ptr(std::min(2 * y + 1, gray.rows - 1));
     uchar* out = half.ptr(y);
-    for (int x = 0; x < gray.cols / 2; ++x) {
+    int x = 0;
+#if CV_SIMD128
+    for (; 2 * x + 32 <= gray.cols; x += 16) {
+      cv::v_uint8x16 columns[4];
+      cv::v_load_deinterleave(upper + 2 * x, columns[0], columns[1]);
+      cv::v_load_deinterleave(lower + 2 * x, columns[2], columns[3]);
+      cv::v_uint16x8 sums[2] = {cv::v_setall_u16(2), cv::v_setall_u16(2)};
+      for (const cv::v_uint8x16& column : columns) {
+        cv::v_uint16x8 low, high;
+        cv::v_expand(column, low, high);
+        sums[0] = cv::v_add_wrap(sums[0], low);
+        sums[1] = cv::v_add_wrap(sums[1], high);
+      }
+      cv::v_store(out + x, cv::v_pack(cv::v_shr<2>(sums[0]), cv::v_shr<2>(sums[1])));
+    }
+#endif
+    for (; x < gray.cols / 2; ++x) {
       const int sum = upper[2 * x] + upper[2 * x + 1] + lower[2 * x] + lower[2 * x + 1];
       out[x] = static_cast<uchar>((sum + 2) >> 2);
     }
@@ -200,7 +228,11 @@ cv::Mat paper_of(const cv::Mat& gray) {
   for (int y = 0; y < gray.rows; ++y) {
     const uchar* from = paper.ptr(y / 2);
     uchar* out = whole.ptr(y);
-    for (int x = 0; x + 1 < gray.cols; x += 2) out[x] = out[x + 1] = from[x / 2];
+    if (y % 2) {
+      std::memcpy(out, whole.ptr(y - 1), static_cast<size_t>(gray.cols));
+      continue;
+    }
+    for (int x = 0; x < gray.cols / 2; ++x) out[2 * x] = out[2 * x + 1] = from[x];
     out[gray.cols - 1] = from[half.cols - 1];
   }
   return whole;
@@ -216,12 +248,23 @@ cv::Mat ink_on(const cv::Mat& gray, const cv::Mat& paper) {
   std::vector<uint16_t> share(static_cast<size_t>(gray.cols));
   for (int y = 0; y < gray.rows; ++y) {
     const uchar *from = taken.ptr(y), *under = paper.ptr(y);
-    for (int x = 0; x < gray.cols; ++x) share[x] = shares[under[x]];
-    const uint16_t* factor = share.data();
-    uchar* __restrict out = ink.ptr(y);
-    for (int x = 0; x < gray.cols; ++x) {
-      out[x] = static_cast<uchar>(from[x] * factor[x] >> 8);
+    // The paper's rows are mostly in pairs.
+    if (y == 0 || std::memcmp(under, paper.ptr(y - 1), share.size()) != 0) {
+      for (int x = 0; x < gray.cols; ++x) share[x] = shares[under[x]];
     }
+    uchar* out = ink.ptr(y);
+    int x = 0;
+#if CV_SIMD128
+    for (; x + 16 <= gray.cols; x += 16) {
+      cv::v_uint16x8 low, high;
+      cv::v_expand(cv::v_load(from + x), low, high);
+      // The upper half of 256 times the product is the product by 256, rounded down.
+      low = cv::v_mul_hi(cv::v_shl<8>(low), cv::v_load(&share[x]));
+      high = cv::v_mul_hi(cv::v_shl<8>(high), cv::v_load(&share[x + 8]));
+      cv::v_store(out + x, cv::v_pack(low, high));
+    }
+#endif
+    for (; x < gray.cols; ++x) out[x] = static_cast<uchar>(from[x] * share[x] >> 8);
   }
   return ink;
 }
@@ -244,7 +287,7 @@ void join(std::vector<int>& name, int one, int other) {
   name[std::max(one, other)] = std::min(one, other);
 }
 
-// 8-connected components of a mask: their runs, which component each run is of, and the
+// 8-connected components of a mask of 0 and 255: their runs, which component each run is of, and the
 // components.
 struct Components {
   std::vector<Run> runs;
@@ -263,15 +306,10 @@ Components components(const cv::Mat& mask, const cv::Mat& ink) {
     row_start = above_end;
     const uchar* set = mask.ptr(y);
     for (int x = 0; x < mask.cols; ++x) {
-      if (!set[x]) {
-        // Mostly nothing: eight pixels at once.
-        for (uint64_t eight; x + 8 <= mask.cols; x += 8) {
-          std::memcpy(&eight, set + x, sizeof eight);
-          if (eight) break;
-        }
-        while (x < mask.cols && !set[x]) ++x;
-        if (x == mask.cols) break;
-      }
+      // A row is mostly empty, and the library looks at many bytes at once.
+      const void* next = std::memchr(set + x, 255, static_cast<size_t>(mask.cols - x));
+      if (!next) break;
+      x = static_cast<int>(static_cast<const uchar*>(next) - set);
       const int start = x;
       while (x < mask.cols && set[x]) ++x;
       const int number = static_cast<int>(runs.size());
@@ -316,7 +354,8 @@ bool too_large(const Piece& piece, int height, int width) {
 
 // The least ink of a stroke; `found` gets the components of what has as much.
 int faintest(const cv::Mat& ink, Components& found) {
-  int lowest = std::max(kLeastInk, std::min(4 * quantile(ink, 2), quantile(ink, 3) * 15 / 8));
+  const std::array<int, 256> counts = histogram(ink);
+  int lowest = std::max(kLeastInk, std::min(4 * quantile(counts, 2), quantile(counts, 3) * 15 / 8));
   for (int round = 0; round < kDense; ++round) {
     found = components(ink >= lowest, ink);
     const auto count = std::count_if(
@@ -667,7 +706,38 @@ cv::Mat as_bgr(const cv::Mat& frame) {
   return result;
 }
 
+// number / by, for a number below 65,536 and a divisor from 1 to 255: the module's processor, a
+// Cortex-A7, divides slowly. Too much by less than a 256th, so never up to the next whole number.
+int quotient(int number, int by) {
+  static const std::array<uint32_t, 256> inverses = [] {
+    std::array<uint32_t, 256> all{};
+    for (uint32_t i = 1; i < 256; ++i) all[i] = (1u << 24) / i + 1;
+    return all;
+  }();
+  return static_cast<int>(static_cast<uint64_t>(number) * inverses[by] >> 24);
+}
+
 int floored(int value, int by) { return value >= 0 ? value / by : -((-value + by - 1) / by); }
+
+// Mean of a block of `factor` x `factor` pixels that may reach beyond the frame, where there is
+// nothing; `inverted`: of what the pixels lack to 255.
+void put_mean(const cv::Mat& frame, int left, int top, int factor, bool inverted, uchar* out) {
+  const int pixels = factor * factor;
+  const int x0 = std::max(left, 0), x1 = std::min(left + factor, frame.cols);
+  const int y0 = std::max(top, 0), y1 = std::min(top + factor, frame.rows);
+  int sum[3] = {pixels / 2, pixels / 2, pixels / 2};
+  for (int y = y0; y < y1; ++y) {
+    const uchar* pixel = frame.ptr(y) + 3 * x0;
+    for (int x = x0; x < x1; ++x, pixel += 3) {
+      for (int k = 0; k < 3; ++k) sum[k] += pixel[k];
+    }
+  }
+  const int seen = 255 * (x1 - x0) * (y1 - y0) + 2 * (pixels / 2);
+  for (int k = 0; k < 3; ++k) {
+    const int all = inverted ? seen - sum[k] : sum[k];
+    out[k] = static_cast<uchar>(pixels == 1 ? all : pixels == 4 ? all >> 2 : all / pixels);
+  }
+}
 
 // Up to three places, apart from each other and from the ends, where `amounts` is least.
 std::vector<int> thinnest(const std::vector<int>& amounts) {
@@ -766,7 +836,7 @@ cv::Rect Page::place_of(const cv::Rect& box) const {
 cv::Mat Page::crop(const cv::Rect& box, bool wider) const {
   const int longest = std::max(box.width, box.height);
   const int side = longest * (wider ? 10 : 8) / 5 + 2;
-  const int factor = (side + kCrop - 1) / kCrop, size = side / factor, pixels = factor * factor;
+  const int factor = (side + kCrop - 1) / kCrop, size = side / factor;
   const int left = box.x + floored(box.width - size * factor, 2);
   const int top = box.y + floored(box.height - size * factor, 2);
   // This digit's ink, and what is near it.
@@ -776,37 +846,34 @@ cv::Mat Page::crop(const cv::Rect& box, bool wider) const {
   cv::copyMakeBorder(own(place), around, reach, reach, reach, reach, cv::BORDER_CONSTANT, 0);
   cv::dilate(around, near, cv::Mat::ones(2 * reach + 1, 2 * reach + 1, CV_8U));
 
-  std::vector<std::array<int, 3>> blocks(static_cast<size_t>(size) * size, {0, 0, 0});
-  std::vector<int> paper(blocks.size(), 0);  // 0: not this digit
+  cv::Mat picture(size, size, CV_8UC3);
+  cv::Mat paper = cv::Mat::zeros(size, size, CV_8U);  // 0: not this digit
   std::array<int64_t, 3> bare{0, 0, 0};
   int64_t count = 0;
+  std::vector<int> columns(static_cast<size_t>(size));
+  for (int j = 0; j < size; ++j) columns[j] = floored(left + j * factor + factor / 2, scale_);
+  const auto column_from = [&columns](int x) {
+    return static_cast<int>(std::lower_bound(columns.begin(), columns.end(), x) - columns.begin());
+  };
+  const int near_from = column_from(place.x - reach);
+  const int near_to = column_from(place.x - reach + near.cols);
   for (int i = 0; i < size; ++i) {
-    const int y = floored(top + i * factor + factor / 2, scale_);
+    const int y = floored(top + i * factor + factor / 2, scale_), r = y - place.y + reach;
     if (y < 0 || y >= names_.rows) continue;
-    for (int j = 0; j < size; ++j) {
-      const int x = floored(left + j * factor + factor / 2, scale_);
+    const uint16_t* names = names_.ptr<uint16_t>(y);
+    const bool beside = r < 0 || r >= near.rows;
+    // Away from the digit only every second block of every second row is looked at.
+    if (beside && i % 2) continue;
+    for (int j = i % 2 ? near_from : 0; j < (i % 2 ? near_to : size); ++j) {
+      const int x = columns[j], c = x - place.x + reach;
       if (x < 0 || x >= names_.cols) continue;
-      const int r = y - place.y + reach, c = x - place.x + reach;
-      const bool inside = r >= 0 && c >= 0 && r < near.rows && c < near.cols;
-      const bool mine = inside && near.at<uchar>(r, c) &&
-                        (names_.at<uint16_t>(y, x) == 0 || around.at<uchar>(r, c));
-      if (!mine && (i % 2 || j % 2 || names_.at<uint16_t>(y, x) ||
-                    ink_.at<uchar>(y, x) >= lowest_)) {
-        continue;
-      }
-      std::array<int, 3>& block = blocks[static_cast<size_t>(i) * size + j];
-      const int y0 = std::max(top + i * factor, 0), x0 = std::max(left + j * factor, 0);
-      const int y1 = std::min(top + (i + 1) * factor, frame_.rows);
-      const int x1 = std::min(left + (j + 1) * factor, frame_.cols);
-      for (int v = y0; v < y1; ++v) {
-        const uchar* pixel = frame_.ptr(v) + 3 * x0;
-        for (int u = x0; u < x1; ++u, pixel += 3) {
-          for (int k = 0; k < 3; ++k) block[k] += dark_ ? 255 - pixel[k] : pixel[k];
-        }
-      }
-      for (int k = 0; k < 3; ++k) block[k] = (block[k] + pixels / 2) / pixels;
+      const bool inside = !beside && j >= near_from && j < near_to;
+      const bool mine = inside && near.ptr(r)[c] && (names[x] == 0 || around.ptr(r)[c]);
+      if (!mine && (i % 2 || j % 2 || names[x] || ink_.ptr(y)[x] >= lowest_)) continue;
+      uchar* block = picture.ptr(i) + 3 * j;
+      put_mean(frame_, left + j * factor, top + i * factor, factor, dark_, block);
       if (mine) {
-        paper[static_cast<size_t>(i) * size + j] = std::max<int>(paper_.at<uchar>(y, x), 1);
+        paper.ptr(i)[j] = std::max<uchar>(paper_.ptr(y)[x], 1);
       } else {
         for (int k = 0; k < 3; ++k) bare[k] += block[k];
         ++count;
@@ -818,14 +885,13 @@ cv::Mat Page::crop(const cv::Rect& box, bool wider) const {
     for (int k = 0; k < 3; ++k) tone[k] = static_cast<int>((bare[k] + count / 2) / count);
   }
   const int gray = (29 * tone[0] + 150 * tone[1] + 77 * tone[2]) >> 8;
-  cv::Mat picture(size, size, CV_8UC3);
   for (int i = 0; i < size; ++i) {
+    const uchar* under = paper.ptr(i);
     uchar* out = picture.ptr(i);
     for (int j = 0; j < size; ++j, out += 3) {
-      const size_t at = static_cast<size_t>(i) * size + j;
       for (int k = 0; k < 3; ++k) {
-        out[k] = static_cast<uchar>(
-            paper[at] ? std::min(blocks[at][k] * gray / paper[at], tone[k]) : tone[k]);
+        const int ink = under[j] ? quotient(out[k] * gray, under[j]) : tone[k];
+        out[k] = static_cast<uchar>(std::min(ink, tone[k]));
       }
     }
   }

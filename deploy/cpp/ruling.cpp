@@ -85,8 +85,10 @@ cv::Mat ridges(const cv::Mat& ink, int floor, int reach) {
 std::vector<std::vector<int>> candidates(const cv::Mat& ink, int floor, int reach) {
   const cv::Mat ridge = ridges(ink, floor, reach);
   const int strips = ink.cols / kStrip, height = ink.rows;
-  // Counts have two empty rows above and below.
-  std::vector<uchar> counts(static_cast<size_t>((height + 4) * strips), 0);
+  // Counts have two empty rows above and below; a row is a number of words.
+  constexpr int kWord = sizeof(uint64_t);
+  const int stride = (strips + kWord - 1) / kWord * kWord;
+  std::vector<uchar> counts(static_cast<size_t>((height + 4) * stride), 0);
   std::vector<int> begun(static_cast<size_t>(strips * kStrip), 0);
   const std::vector<uchar> none(static_cast<size_t>(ink.cols), 0);
   for (int y = 0; y <= height; ++y) {
@@ -95,25 +97,40 @@ std::vector<std::vector<int>> candidates(const cv::Mat& ink, int floor, int reac
     // Most rows are as the row above: a strip is compared at once.
     for (int strip = 0; strip < strips; ++strip) {
       uint64_t here, above;
-      static_assert(kStrip == sizeof here, "a strip is a word");
+      static_assert(kStrip == kWord, "a strip is a word");
       std::memcpy(&here, row + strip * kStrip, sizeof here);
       std::memcpy(&above, before + strip * kStrip, sizeof above);
       if (here == above) continue;
-      for (int x = strip * kStrip; x < (strip + 1) * kStrip; ++x) {
-        if (row[x] == before[x]) continue;
+      // A pixel is a byte of a word, 0 or 255, the first the lowest (ARM and x86 both).
+      for (uint64_t changed = here ^ above; changed;) {
+        const int place = __builtin_ctzll(changed) / 8, x = strip * kStrip + place;
+        changed &= ~(uint64_t{255} << 8 * place);
         if (row[x]) {
           begun[x] = y;
         } else {
-          ++counts[(begun[x] + (y - begun[x] - 1) / 2 + 2) * strips + strip];
+          ++counts[(begun[x] + (y - begun[x] - 1) / 2 + 2) * stride + strip];
         }
       }
     }
   }
   std::vector<std::vector<int>> found(static_cast<size_t>(strips));
   for (int y = 0; y < height; ++y) {
-    const uchar *c0 = &counts[y * strips], *c1 = c0 + strips, *c2 = c1 + strips,
-                *c3 = c2 + strips, *c4 = c3 + strips;
+    const uchar *c0 = &counts[y * stride], *c1 = c0 + stride, *c2 = c1 + stride,
+                *c3 = c2 + stride, *c4 = c3 + stride;
     for (int strip = 0; strip < strips; ++strip) {
+      if (strip % kWord == 0) {
+        // Eight strips at once: a byte holds 24, and more than its half if it holds enough.
+        uint64_t words[3];
+        std::memcpy(words, c1 + strip, sizeof(uint64_t));
+        std::memcpy(words + 1, c2 + strip, sizeof(uint64_t));
+        std::memcpy(words + 2, c3 + strip, sizeof(uint64_t));
+        constexpr uint64_t kEach = 0x0101010101010101;
+        const uint64_t enough = words[0] + words[1] + words[2] + kEach * (128 - kFewest);
+        if (!(enough & kEach * 128)) {
+          strip += kWord - 1;
+          continue;
+        }
+      }
       const int near = c1[strip] + c2[strip] + c3[strip];
       if (near < kFewest) continue;
       const int before = c0[strip] + c1[strip] + c2[strip];
