@@ -209,7 +209,8 @@ class Row(NamedTuple):
     """A line of a table that holds something."""
 
     line: int  # its number in the file, from 1
-    cells: list[str]  # stripped
+    cells: list[str]  # stripped, without the empty ones at its end
+    width: int  # cells, with those
 
 
 class Table(NamedTuple):
@@ -247,7 +248,7 @@ def read_table(path: Path) -> Table:
             while row and not row[-1]:
                 row.pop()
             if row:
-                rows.append(Row(began, row))
+                rows.append(Row(began, row, len(cells)))
             began = reader.line_num + 1
     except csv.Error:
         raise PipelineError(f"{name}, line {began}: a quote is not closed: mend the line") from None
@@ -302,18 +303,19 @@ def find_columns(
 
 
 def cells_of(
-    table: Table, columns: Columns, wanted: Sequence[str]
+    table: Table, columns: Columns, wanted: Sequence[str], blank: Sequence[str] = ()
 ) -> list[tuple[int, dict[str, str]]]:
     """Lines below the head, by column, with their numbers.
 
     Args:
         wanted: columns that may not be empty; others are "" where a line is too short for them.
+        blank: columns that may be empty, in lines that are long enough for them.
 
     Raises:
         PipelineError: a line with fewer cells than are wanted, or more than the head has.
     """
     found = []
-    for line, cells in table.rows[1:]:
+    for line, cells, width in table.rows[1:]:
         where = f"{table.name}, line {line}"
         if len(cells) > columns.width:
             raise PipelineError(
@@ -321,11 +323,12 @@ def cells_of(
                 "name that holds a separator in quotes"
             )
         values = {name: cells[i] if i < len(cells) else "" for name, i in columns.place.items()}
-        for name in wanted:
-            if not values[name]:
-                raise PipelineError(
-                    f"{where}: {len(cells)} of {columns.width} cells, {name} is missing: mend the "
-                    "line or delete it"
-                )
+        short = [name for name in wanted if not values[name]]
+        short += [name for name in blank if columns.place[name] >= width]
+        if short:
+            raise PipelineError(
+                f"{where}: {len(cells)} of {columns.width} cells, {short[0]} is missing: mend the "
+                "line or delete it"
+            )
         found.append((line, values))
     return found

@@ -73,7 +73,8 @@ class Listing:
         for file in root.all_others():
             if file not in placed:
                 self.leave([file], tree.why_no_picture(file))
-        self.leave((file for place in root.all() for file in place.hidden), "hidden by their names")
+        for file in (file for place in root.all() for file in place.hidden):
+            self.leave([file], tree.why_hidden(file, root.path))
         by_reason: dict[str, list[Path]] = {}
         for file, reason in self.left.items():
             by_reason.setdefault(reason, []).append(file)

@@ -263,6 +263,11 @@ def idx_listing(folder: Path, said: Answers) -> tuple[Listing, np.ndarray]:
             listing.add(folder / name, label, split)
     listing.consulted |= {file for files in parts.files.values() for file in files}
     listing.consulted |= set(parts.folder.glob("*mapping.txt"))
+    others = (file for file in root.all_others() if idx_sets.role(file.name)[0])
+    listing.leave(
+        (file for file in others if file not in listing.consulted),
+        "of other sets in MNIST's format, or copies",
+    )
     listing.close(root, "no part of a set in MNIST's format")
     return listing, np.concatenate([data.train_images, data.test_images])
 

@@ -152,7 +152,7 @@ def _labelled(file: Path, split: str) -> list[Labelled]:
     elif table.rows and Path(text.slashed(table.rows[0].cells[0])).suffix.lower() in SUFFIXES:
         entries = [
             Entry(f"{where} {line}", cells[0], cells[1], split, file.parent)
-            for line, cells in table.rows
+            for line, cells, _ in table.rows
             if len(cells) == 2
         ]
     else:
@@ -172,7 +172,7 @@ def _one_hot(table: text.Table, split: str, file: Path) -> Iterator[Entry]:
         return
     at = columns.place["file"]
     head = table.rows[0].cells
-    for line, cells in table.rows[1:]:
+    for line, cells, _ in table.rows[1:]:
         values = dict(zip(head, cells, strict=False))
         values.pop(head[at])
         if not all(re.fullmatch(r"[01](\.0*)?", value) for value in values.values()):

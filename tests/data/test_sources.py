@@ -184,6 +184,10 @@ def test_hidden_files_and_other_endings_are_no_pictures(tmp_path):
     source, _ = load("folder", tmp_path)
     assert len(source.labels) == 3
     assert any("IMG_1.HEIC" in note and "1 files are left out" in note for note in source.notes)
+    assert (
+        "4 files are left out, kept there by a system such as macOS or Windows: .DS_Store, "
+        "__MACOSX/circle/1.png, circle/._1.png, circle/Thumbs.db"
+    ) in source.notes
 
 
 def test_same_picture_twice_is_taken_once_and_said(tmp_path):
