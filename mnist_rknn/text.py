@@ -172,7 +172,7 @@ def strip(text: str) -> str:
 def from_disk(name: str) -> str:
     """A file's or folder's name as text, where the system could not tell its encoding."""
     content = os.fsencode(name)
-    if name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name):
+    if is_text(name):
         return name
     try:
         return decode(content, shown(name)).text
@@ -183,6 +183,16 @@ def from_disk(name: str) -> str:
 def folded(name: str) -> str:
     """What names have in common that people take for one: NFC, no case, single blanks."""
     return " ".join(strip(unicodedata.normalize("NFC", name)).casefold().split())
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; one on disk may be of no encoding."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def one_line(name: str) -> str:
+    """A name as lists hold it: a blank for every line break, tab or control character."""
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in name)
 
 
 def shown(name: str) -> str:

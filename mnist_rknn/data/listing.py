@@ -13,6 +13,8 @@ from ..text import shown
 from . import tree
 from .tree import Folder
 
+LISTS = "lists of the pictures that this layout does not read"
+
 
 class Finding(NamedTuple):
     """Something for which a set is refused, and the answers that would let it be read."""
@@ -70,9 +72,11 @@ class Listing:
         placed = self.left.keys() | self.consulted | set(self.files)
         rest = [file for file in root.all_pictures() if file not in placed]
         self.leave(rest, pictures)
+        pictures_there = list(root.all_pictures())
         for file in root.all_others():
             if file not in placed:
-                self.leave([file], tree.why_no_picture(file))
+                listed = tree.names_pictures(file, pictures_there)
+                self.leave([file], LISTS if listed else tree.why_no_picture(file))
         for file in (file for place in root.all() for file in place.hidden):
             self.leave([file], tree.why_hidden(file, root.path))
         by_reason: dict[str, list[Path]] = {}

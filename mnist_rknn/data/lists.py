@@ -12,8 +12,7 @@ from typing import NamedTuple
 from .. import text
 from ..errors import PipelineError
 from ..text import folded, shown, strip
-from . import folder_names
-from .class_names import split_names
+from . import class_names, folder_names
 from .listing import Listing
 from .tree import Finder, Folder
 
@@ -121,6 +120,8 @@ def read(root: Folder) -> Listing:
             entries.append(Entry(f"{file.name}, line {line}", name, label, split, place.path))
     number, names = _numbers(listing, place, [entry.label for entry in entries])
     take(listing, Finder(root.path, root.all_pictures()), entries, number, names)
+    if not listing.named_by:
+        class_names.rename(listing, (place, root))
     return listing.close(root, "{n} pictures are left out, no list names them")
 
 
@@ -138,14 +139,13 @@ def _numbers(listing: Listing, place: Folder, used: list[str]) -> tuple[dict[str
     if named_in is None:
         found = sorted(set(filter(None, used)), key=folder_names.natural)
         listing.labels = found
-        listing.notes.append("there is no label.txt: classes are called as the lists call them")
         return {folded(name): index for index, name in enumerate(found)}, "the lists"
     content = text.read(named_in)
     say_encoding(listing, named_in, content.encoding)
     listing.consulted.add(named_in)
     listing.named_by = named_in.name
     lines = [line for _, line in content.lines()]
-    pairs = split_names(lines)
+    pairs = class_names.split_names(lines)
     counted = [key for key, _ in pairs] == [str(index) for index in range(len(pairs))]
     if counted:
         lines = [name for _, name in pairs]

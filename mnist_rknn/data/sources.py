@@ -15,7 +15,7 @@ from .. import text
 from ..errors import PipelineError
 from ..files import PROJECT, relative
 from ..recipe import Recipe
-from . import archives, checks, idx_sets, layouts, mnist, pictures, tree
+from . import archives, checks, class_names, idx_sets, layouts, mnist, pictures, tree
 from .listing import Answers, Finding, Listing, named
 
 UNPACKED = PROJECT / "data"  # where archives are unpacked
@@ -139,6 +139,7 @@ def read(folder: Path, said: Answers) -> tuple[str, Listing, np.ndarray | None]:
     images = None
     if kind == "idx":
         listing, images = idx_listing(folder, said)
+    class_names.put_in_one_line(listing)
     if said.split == "new" and set(listing.splits) - {""}:
         listing.splits = [""] * len(listing.splits)
         listing.notes.append("the set's own split is not used (dataset.split)")

@@ -18,10 +18,13 @@ RAW = frozenset((".arw", ".cr2", ".dng", ".erf", ".nef", ".nrw", ".orf", ".pef",
 TEXTS = frozenset((".csv", ".html", ".json", ".md", ".py", ".tsv", ".txt", ".xml", ".yaml", ".yml"))
 # What systems leave behind, by whole names and by beginnings.
 SYSTEMS = frozenset(
-    (".ds_store", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin",
-     "system volume information", "lost+found")
+    (".ds_store", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir",
+     "$recycle.bin", "system volume information", "lost+found")
 )  # fmt: skip
+MOST_STEMS = 50  # beginnings of names, to take them for classes in a hint
+LISTED_BYTES, FEWEST_NAMED = 65536, 3  # of a text, and names in it, to take it for a list
 APPLE_DOUBLE = "._"  # what macOS keeps beside each file, under its name
+UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts before names
 DRIVE = re.compile(r"^[A-Za-z]:/")
 
 
@@ -131,6 +134,23 @@ def is_picture(file: Path) -> bool:
     return kind_of(file).key in file_kinds.PICTURES
 
 
+def stems(pictures: Iterable[Path]) -> list[str]:
+    """What the names of pictures begin with, before a number, if that may be their classes."""
+    found = {re.split(r"[\d._\- ]", file.stem)[0] for file in pictures}
+    return sorted(found) if 1 < len(found) <= MOST_STEMS and "" not in found else []
+
+
+def names_pictures(file: Path, pictures: Iterable[Path]) -> bool:
+    """Whether a file is a text that names several of these pictures."""
+    if kind_of(file).key not in ("text", "json", "xml"):
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(LISTED_BYTES).decode("utf-8", "replace")
+    words = {word.casefold() for word in re.split(r"[^\w.\-() ]+|\s+", head)}
+    names = (name.casefold() for p in pictures for name in (p.name, p.stem) if not name.isdigit())
+    return len(words.intersection(names)) >= FEWEST_NAMED
+
+
 def kind_of(file: Path) -> file_kinds.Kind:
     """What a file is; unknown where it cannot be read."""
     try:
@@ -198,7 +218,7 @@ class Finder:
         parts = _parts(DRIVE.sub("", name))
         if not parts:
             return []
-        named = self.by_name.get(parts[-1], [])
+        named = self.by_name.get(parts[-1], []) or self.by_name.get(UPLOADED.sub("", parts[-1]), [])
         if not named and PurePosixPath(parts[-1]).suffix not in SUFFIXES:
             named = self.by_stem.get(parts[-1], [])
         above = parts[:-1]

@@ -301,9 +301,14 @@ def test_label_numbers_that_skip_one_are_refused(tmp_path):
     assert "must count its lines from 0" in refusal("paddlex", tmp_path)
 
 
-def test_class_name_that_would_break_a_list_of_labels_is_refused(tmp_path):
-    folder_set(tmp_path, 8, names=("a\nb", "c", "d"))
-    assert "line break or control character" in refusal("folder", tmp_path)
+def test_class_names_are_put_in_one_line_and_said(tmp_path):
+    names = ("a\nb", "c\u2028d\te", "全\u3000角 می\u200cخواهم")
+    folder_set(tmp_path, 12, names=names)
+    source, _ = load("folder", tmp_path)
+    assert source.labels == ["a b", "c d e", names[2]]
+    assert any("2 class names hold a line break" in note for note in source.notes)
+    folder_set(tmp_path, 12, names=("a b", "c", "d"), first=50)
+    assert "two classes have one name: a b" in refusal("folder", tmp_path)
 
 
 def test_class_names_given_twice_are_refused(tmp_path):
