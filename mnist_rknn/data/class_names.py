@@ -148,8 +148,8 @@ def _said_by(file: Path, labels: dict[str, str], listing: Listing) -> dict[str, 
         )
         return labels
     if list(ordered.items()) != list(labels.items()):
-        read_as = "" if encoding == "UTF-8" else f", read as {encoding}"
-        listing.notes.append(f"names and order of the classes are those of {file.name}{read_as}")
+        listing.notes.append(f"names and order of the classes are those of {file.name}")
+        listing.say_encoding(file, encoding)
     return ordered
 
 

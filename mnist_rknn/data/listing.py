@@ -63,6 +63,13 @@ class Listing:
         for what, names in wrong.items():
             self.refuse(f"{len(names):,} {what}: {named(names)}")
 
+    def say_encoding(self, file: Path, encoding: str) -> None:
+        """Say of a list of an older encoding as what it was read: few words cannot prove it."""
+        if encoding not in ("UTF-8", "UTF-16"):
+            self.notes.append(
+                f"{file.name} is read as {encoding}: if names look wrong, save it as UTF-8"
+            )
+
     def close(self, root: Folder, pictures: str = "outside of the class folders") -> "Listing":
         """Give every file a place that has none, and say what is left out.
 

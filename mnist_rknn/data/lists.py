@@ -114,7 +114,7 @@ def read(root: Folder) -> Listing:
     for split, file in _lists(place).items():
         listing.consulted.add(file)
         content = text.read(file)
-        say_encoding(listing, file, content.encoding)
+        listing.say_encoding(file, content.encoding)
         for line, row in content.lines():
             name, label = _cells(row)
             entries.append(Entry(f"{file.name}, line {line}", name, label, split, place.path))
@@ -141,7 +141,7 @@ def _numbers(listing: Listing, place: Folder, used: list[str]) -> tuple[dict[str
         listing.labels = found
         return {folded(name): index for index, name in enumerate(found)}, "the lists"
     content = text.read(named_in)
-    say_encoding(listing, named_in, content.encoding)
+    listing.say_encoding(named_in, content.encoding)
     listing.consulted.add(named_in)
     listing.named_by = named_in.name
     lines = [line for _, line in content.lines()]
@@ -156,9 +156,3 @@ def _numbers(listing: Listing, place: Folder, used: list[str]) -> tuple[dict[str
     listing.labels = lines
     numbers = {folded(name): index for index, name in enumerate(lines)}
     return numbers | {str(index): index for index in range(len(lines))}, named_in.name
-
-
-def say_encoding(listing: Listing, file: Path, encoding: str) -> None:
-    """Say of a list that is in another encoding than is usual now in which it was read."""
-    if encoding not in ("UTF-8", "UTF-16"):
-        listing.notes.append(f"{file.name} is read as {encoding}")

@@ -288,7 +288,9 @@ def idx_labels(
     """
     listed = root.path / "labels.txt"
     if given is None and listed.is_file():
-        given = [line for _, line in text.read(listed).lines()]
+        content = text.read(listed)
+        given = [line for _, line in content.lines()]
+        listing.say_encoding(listed, content.encoding)
         listing.consulted.add(listed)
     if given is None:
         return [names.get(int(number), str(number)) for number in present]

@@ -16,7 +16,7 @@ from ..errors import PipelineError
 from ..text import folded, shown
 from . import class_names, folder_names
 from .listing import Listing
-from .lists import Entry, say_encoding, take
+from .lists import Entry, take
 from .pictures import SUFFIXES
 from .tree import Finder, Folder
 
@@ -104,7 +104,7 @@ def read(root: Folder) -> Listing:
         entries = [entry._replace(split="") for entry in entries]
     for table in chosen:
         listing.consulted.add(table.file)
-        say_encoding(listing, table.file, table.encoding)
+        listing.say_encoding(table.file, table.encoding)
     places = {table.file.parent for table in chosen}
     names = sorted({e.label for e in entries if e.label}, key=folder_names.natural)
     number: dict[str, int] = {}
