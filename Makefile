@@ -68,10 +68,15 @@ help:
 
 setup: $(COMMAND)
 
+# An old Python cannot even read scripts/install.py; any can read scripts/check.py.
+define OF_A_KIND_TO_USE
+@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON) here: install Python 3.11 (sudo apt install python3.11 python3.11-venv)" >&2; exit 1; }
+@$(PYTHON) scripts/check.py --platform
+endef
+
 # scripts/install.py makes the environment, whatever pip is told elsewhere, and looks into it.
 $(READY): requirements.txt
-	@command -v $(PYTHON) >/dev/null || { echo "error: there is no $(PYTHON) here: install Python 3.11 (sudo apt install python3.11 python3.11-venv)" >&2; exit 1; }
-	@$(PYTHON) scripts/check.py --platform
+	$(OF_A_KIND_TO_USE)
 	@$(PYTHON) scripts/install.py packages $(VENV) $(TOOLKIT)
 	@rm -f $(VENV)/.ready-*
 	@touch $@
@@ -82,6 +87,7 @@ $(COMMAND): $(READY) pyproject.toml $(MOVED) | $(OTHER)
 
 # A PYTHON that is named must be the one that the environment was made with.
 other_python:
+	$(OF_A_KIND_TO_USE)
 	@$(PYTHON) scripts/install.py same $(VENV)
 
 check: $(COMMAND)
@@ -182,7 +188,7 @@ notebooks: $(COMMAND)
 # README, docs, notebooks and the report as static pages, in output/site; loads nothing from elsewhere.
 SITE := $(VENV)/site
 $(SITE)/.ready: docs/requirements-site.txt
-	@$(PYTHON) scripts/check.py --platform
+	$(OF_A_KIND_TO_USE)
 	$(PYTHON) -m venv $(SITE)
 	$(SITE)/bin/python -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
 	@touch $@

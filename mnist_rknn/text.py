@@ -172,7 +172,7 @@ def strip(text: str) -> str:
 def from_disk(name: str) -> str:
     """A file's or folder's name as text, where the system could not tell its encoding."""
     content = os.fsencode(name)
-    if name.isascii() or not any("\ud800" <= letter <= "\udfff" for letter in name):
+    if is_text(name):
         return name
     try:
         return decode(content, shown(name)).text
@@ -183,6 +183,16 @@ def from_disk(name: str) -> str:
 def folded(name: str) -> str:
     """What names have in common that people take for one: NFC, no case, single blanks."""
     return " ".join(strip(unicodedata.normalize("NFC", name)).casefold().split())
+
+
+def is_text(name: str) -> bool:
+    """Whether a name can be written as UTF-8; one on disk may be of no encoding."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in name)
+
+
+def one_line(name: str) -> str:
+    """A name as lists hold it: a blank for every line break, tab or control character."""
+    return "".join(" " if unicodedata.category(c) in ("Cc", "Zl", "Zp") else c for c in name)
 
 
 def shown(name: str) -> str:
@@ -209,7 +219,8 @@ class Row(NamedTuple):
     """A line of a table that holds something."""
 
     line: int  # its number in the file, from 1
-    cells: list[str]  # stripped
+    cells: list[str]  # stripped, without the empty ones at its end
+    width: int  # cells, with those
 
 
 class Table(NamedTuple):
@@ -247,7 +258,7 @@ def read_table(path: Path) -> Table:
             while row and not row[-1]:
                 row.pop()
             if row:
-                rows.append(Row(began, row))
+                rows.append(Row(began, row, len(cells)))
             began = reader.line_num + 1
     except csv.Error:
         raise PipelineError(f"{name}, line {began}: a quote is not closed: mend the line") from None
@@ -302,18 +313,19 @@ def find_columns(
 
 
 def cells_of(
-    table: Table, columns: Columns, wanted: Sequence[str]
+    table: Table, columns: Columns, wanted: Sequence[str], blank: Sequence[str] = ()
 ) -> list[tuple[int, dict[str, str]]]:
     """Lines below the head, by column, with their numbers.
 
     Args:
         wanted: columns that may not be empty; others are "" where a line is too short for them.
+        blank: columns that may be empty, in lines that are long enough for them.
 
     Raises:
         PipelineError: a line with fewer cells than are wanted, or more than the head has.
     """
     found = []
-    for line, cells in table.rows[1:]:
+    for line, cells, width in table.rows[1:]:
         where = f"{table.name}, line {line}"
         if len(cells) > columns.width:
             raise PipelineError(
@@ -321,11 +333,12 @@ def cells_of(
                 "name that holds a separator in quotes"
             )
         values = {name: cells[i] if i < len(cells) else "" for name, i in columns.place.items()}
-        for name in wanted:
-            if not values[name]:
-                raise PipelineError(
-                    f"{where}: {len(cells)} of {columns.width} cells, {name} is missing: mend the "
-                    "line or delete it"
-                )
+        short = [name for name in wanted if not values[name]]
+        short += [name for name in blank if columns.place[name] >= width]
+        if short:
+            raise PipelineError(
+                f"{where}: {len(cells)} of {columns.width} cells, {short[0]} is missing: mend the "
+                "line or delete it"
+            )
         found.append((line, values))
     return found

@@ -4,6 +4,7 @@ The toolkit builds a model from a graph the board cannot run and from a calibrat
 says nothing about the pictures to come. Each check names the thing and the cure.
 """
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -191,5 +192,11 @@ def check_calibration(listed: Path, recipe: Recipe, data: Path) -> dict[str, str
 
 
 def custom_string(labels: list[str], slim: Path) -> str:
-    """What is stored in the `.rknn` file: the labels, and which ONNX model it was made from."""
-    return f"labels={','.join(labels)};onnx={sha256(slim)[:12]}"
+    """What is stored in the `.rknn` file: the labels, and which ONNX model it was made from.
+
+    `labels=a,b;onnx=<12 digits of its SHA-256>`; where a name holds a sign of that form, the names
+    are a list of JSON: `labels=["a,b","c"];onnx=...`. `rknn_file.labels` reads both.
+    """
+    plain = not any(sign in label for label in labels for sign in ",;[")
+    listed = ",".join(labels) if plain else json.dumps(labels, ensure_ascii=False)
+    return f"labels={listed};onnx={sha256(slim)[:12]}"

@@ -15,6 +15,7 @@ The file ends exactly there. In files of version 1 the payload begins at 0x18 (s
 """
 
 import json
+import re
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,6 +51,18 @@ class RknnFile:
     outputs: list[Tensor]
     custom_string: str | None  # of a mini model: what RKNN.config(custom_string=...) was given
     size: int  # bytes of the whole file
+
+    @property
+    def labels(self) -> list[str] | None:
+        """Class names that the custom string holds, if it is one of ours."""
+        found = re.fullmatch(r"labels=(.*);onnx=[0-9a-f]{12}", self.custom_string or "")
+        if not found:
+            return None
+        try:
+            listed = json.loads(found[1])
+        except ValueError:
+            listed = None
+        return listed if isinstance(listed, list) else found[1].split(",")
 
     @property
     def mini(self) -> bool:

@@ -20,6 +20,7 @@ def to_json(file: RknnFile, problems: list[str], remarks: list[str]) -> dict[str
         "input": _tensor(file.inputs[0]) if file.inputs else None,
         "output": _tensor(file.outputs[0]) if file.outputs else None,
         "custom_string": file.custom_string,
+        "labels": file.labels,
         "problems": problems,
         "remarks": remarks,
     }

@@ -46,8 +46,6 @@ DAMAGED = (
 UNFINISHED = (".crdownload", ".download", ".part", ".partial", ".tmp")
 SPLIT_PART = re.compile(r"\.(z\d\d|zip\.\d{3}|7z\.\d{3}|part\d+\.rar|r\d\d)$", re.IGNORECASE)
 RECORD = ".unpacked.json"  # in the folder: which archive it was made from
-# What macOS and Windows add on their own.
-CLUTTER = {"__MACOSX", ".DS_Store", "Thumbs.db", "desktop.ini"}
 
 
 class _Member(NamedTuple):
@@ -70,7 +68,7 @@ def unpack(
 
     `folder` appears when everything is written; on an error it stays as it was. Names are
     read as UTF-8 and, where they are not that, as GBK, which Chinese Windows writes.
-    Permissions and times are not taken over; what macOS and Windows add is left out.
+    Permissions and times are not taken over.
 
     Args:
         archive: recognised by its content, not by its name.
@@ -184,8 +182,6 @@ def _write(
         if claimed > max_bytes:
             raise _too_large(where, max_bytes)
         path = _inside(member, where)
-        if CLUTTER.intersection(path.parts):
-            continue
         target = folder / path
         try:
             if member.is_folder:

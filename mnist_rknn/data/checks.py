@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import text
 from ..text import shown
 from . import tree
 from .listing import Finding, Listing, named
@@ -87,11 +88,9 @@ def only(listing: Listing, found: Examination) -> Listing:
 
 def _of_names(listing: Listing) -> list[Finding]:
     problems = []
-    odd = [repr(label) for label in listing.labels if not label.isprintable()]
+    odd = [ascii(name) for name in listing.labels if not text.is_text(name)]
     if odd:
-        problems.append(
-            Finding(f"class names with a line break or control character: {named(odd)}")
-        )
+        problems.append(Finding(f"class names of no known encoding, rename them: {named(odd)}"))
     repeated = sorted({name for name in listing.labels if listing.labels.count(name) > 1})
     if repeated:
         problems.append(Finding(f"two classes have one name: {named(repeated)}"))
@@ -106,6 +105,8 @@ def _of_names(listing: Listing) -> list[Finding]:
         )
     if len(listing.labels) < 2:
         found = f": {shown(listing.labels[0])}" if listing.labels else ""
+        if stems := tree.stems(listing.files):
+            found += f"; its pictures are named {named(stems, 3)} with numbers: sort them by that"
         problems.append(Finding(f"{len(listing.labels)} classes are too few to tell apart{found}"))
     return problems
 

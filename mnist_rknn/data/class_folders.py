@@ -171,6 +171,13 @@ class Reader:
         pairs = [(f, inside) for f in folders for inside in f.filled]
         splits = [folder_names.splits(names) for names in lower]
         if not split and all(len(s) == len(n) for s, n in zip(splits, lower, strict=True)):
+            deeper = [[f.name for f in inside.filled] for _, inside in pairs if inside.filled]
+            if not all(folder_names.is_grouping(names) for names in deeper):
+                self.listing.refuse(
+                    f"{named(map(shown, upper))} are sets of their own, each with "
+                    f"{named(map(shown, lower[0]), 3)}: which one?",
+                    *(("take", self.listing.name(folder.path)) for folder in folders),
+                )
             return [
                 Class(inside, f.name, s[inside.name])
                 for f, s in zip(folders, splits, strict=True)

@@ -42,22 +42,51 @@ def give(listing: Listing, places: Sequence[Folder], classes: Sequence[Class]) -
             f"{' and '.join(where[:2])} differ by {_difference(*twins[:2])} only: rename one"
         )
     found = {_name(c.label) for c in classes}
-    folders = sorted(found, key=folder_names.natural)
-    labels = dict(zip(folders, folders, strict=True))
-    for place in places:
-        for file in place.others:
-            if file.name.lower() in FILES:
-                labels = _said_by(file, labels, listing)
-    listing.labels = list(labels.values())
-    number = {folder: index for index, folder in enumerate(labels)}
+    listing.labels = sorted(found, key=folder_names.natural)
+    number = {folder: index for index, folder in enumerate(listing.labels)}
     for c in classes:
         for picture in c.folder.all_pictures():
             listing.add(picture, number[_name(c.label)], c.split)
+    rename(listing, places)
+
+
+def rename(listing: Listing, places: Iterable[Folder]) -> None:
+    """Give classes the names and the order that a file of the set says, if one does.
+
+    Args:
+        places: folders in which such a file may lie.
+    """
+    before = listing.labels
+    labels = dict(zip(before, before, strict=True))
+    for place in {id(place): place for place in places}.values():
+        for file in place.others:
+            if file.name.lower() in FILES and file not in listing.consulted:
+                labels = _said_by(file, labels, listing)
+    number = {called: index for index, called in enumerate(labels)}
+    listing.classes = [number[before[index]] for index in listing.classes]
+    listing.labels = list(labels.values())
 
 
 def _name(folder: str) -> str:
     """The class that a folder's name stands for."""
     return unicodedata.normalize("NFC", text.from_disk(folder))
+
+
+def put_in_one_line(listing: Listing) -> None:
+    """Take out of class names what would end a line in `labels.txt`, and say so."""
+    lined = [text.one_line(label) for label in listing.labels]
+    changed = [
+        f"{shown(before)} is {shown(after)}"
+        for before, after in zip(listing.labels, lined, strict=True)
+        if before != after
+    ]
+    if changed:
+        listing.notes.append(
+            f"{len(changed):,} class names hold a line break or control character, a blank stands "
+            f"for it: {named(changed)}"
+        )
+        listing.empty = {(text.one_line(n), s): why for (n, s), why in listing.empty.items()}
+        listing.labels = lined
 
 
 def say_empty(listing: Listing, empty: dict[tuple[str, str], str]) -> None:
@@ -110,6 +139,8 @@ def _said_by(file: Path, labels: dict[str, str], listing: Listing) -> dict[str, 
         ordered = {folder: chosen[folder] for folder in labels}
     elif all(f.isdigit() for f in labels) and len(names) == len(labels) and len(set(names)) > 1:
         ordered = dict(zip(labels, names, strict=True))
+    elif "0" in labels and all(f.isdigit() and int(f) < len(names) for f in labels):
+        ordered = {folder: names[int(folder)] for folder in labels}
     else:
         listing.notes.append(
             f"{file.name} is not used: it names {named(map(shown, names), 3)}, and the folders are "
@@ -117,8 +148,8 @@ def _said_by(file: Path, labels: dict[str, str], listing: Listing) -> dict[str, 
         )
         return labels
     if list(ordered.items()) != list(labels.items()):
-        read_as = "" if encoding == "UTF-8" else f", read as {encoding}"
-        listing.notes.append(f"names and order of the classes are those of {file.name}{read_as}")
+        listing.notes.append(f"names and order of the classes are those of {file.name}")
+        listing.say_encoding(file, encoding)
     return ordered
 
 

@@ -6,9 +6,12 @@ from collections.abc import Iterable, Sequence
 from ..text import folded
 
 WORDS = {
-    "train": ("train", "training", "trn", "训练", "訓練"),
-    "val": ("val", "valid", "validation", "validate", "dev", "验证", "驗證"),
-    "test": ("test", "testing", "tst", "测试", "測試"),
+    "train": ("train", "training", "trainings", "trn", "训练", "訓練", "entrenamiento", "treino"),
+    "val": (
+        "val", "valid", "validation", "validate", "validierung", "validierungs", "validacion",
+        "dev", "验证", "驗證",
+    ),
+    "test": ("test", "testing", "tst", "测试", "測試", "prueba", "teste"),
     "eval": ("eval", "evaluation", "评估"),  # validation, or a test beside another validation
     "unlabelled": (
         "pred", "predict", "prediction", "predictions", "unlabelled", "unlabeled", "unlabel",
@@ -18,7 +21,7 @@ WORDS = {
 SPLIT_OF = {word: split for split, words in WORDS.items() for word in words}
 # What stands beside such a word and says nothing: training_set, seg_train, Train_data.
 DECORATION = frozenset((
-    "set", "sets", "data", "dataset", "datasets", "seg", "images", "image", "imgs", "img",
+    "set", "sets", "data", "daten", "dataset", "datasets", "seg", "images", "image", "imgs", "img",
     "pictures", "picture", "pics", "folder", "split", "samples", "sample", "raw", "final",
     "new", "all", "files", "photos", "dir", "full", "small", "un", "classes",
     "集", "数据", "数据集", "图片", "图像",

@@ -111,8 +111,7 @@ class _Reader:
             content = text.read(lists[0])
             self.listing.consulted.add(lists[0])
             self.listing.named_by = FLAGS
-            if content.encoding != "UTF-8":
-                self.listing.notes.append(f"{FLAGS} is read as {content.encoding}")
+            self.listing.say_encoding(lists[0], content.encoding)
             names = [line for _, line in content.lines()]
             if len(names) == 1 and contents and folded(names[0]) not in _keys(contents):
                 names = [strip(name) for name in names[0].replace("，", ",").split(",")]

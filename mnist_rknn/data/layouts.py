@@ -38,7 +38,6 @@ DETECTION = {  # what labels boxes, by the files that such sets have
 }
 SHEETS = ("xlsx", "xls", "ods")
 LOOKED_AT = 200  # files that are no pictures, to say what a set holds
-MOST_STEMS = 50  # beginnings of names, to take them for classes in a hint
 
 
 def read(folder: Path, kind: str | None = None, take: str | None = None) -> tuple[str, Listing]:
@@ -100,6 +99,10 @@ def _read_folders(root: Folder, take: str | None = None) -> Listing:
     place = class_folders.descended(root)
     class_names.give(listing, list({id(p): p for p in (root, place)}.values()), classes)
     class_names.say_empty(listing, reader.empty)
+    listing.leave(
+        (table.file for table in tables.tables(root) if table.file not in listing.consulted),
+        "lists whose labels are not read beside class folders (`--as table` reads them instead)",
+    )
     return listing.close(root)
 
 
@@ -171,13 +174,15 @@ def _with_pictures(root: Folder, kinds: dict[Path, file_kinds.Kind]) -> str:
     for pattern, program in DETECTION.items():
         if any(re.fullmatch(pattern, name) for name in names):
             return (
-                f"{found} and boxes of {program}: here whole pictures are told apart; export the "
-                "set as a folder a class"
+                f"{found} and annotations of {program}: here whole pictures are told apart; "
+                "export the set as a folder a class"
             )
     if any(name.endswith(".csv") for name in names):
         return f"{found} and a list in CSV; nearest is table, which wants {WANTED['table']}"
-    stems = {re.split(r"[\d._\- ]", file.stem)[0] for file in place.all_pictures()}
-    hint = ""
-    if 1 < len(stems) <= MOST_STEMS and "" not in stems:
-        hint = f", named {named(sorted(stems), 3)} with numbers: sort them by that"
-    return f"{found}{hint}; nearest is folder, which wants {WANTED['folder']}"
+    stems = tree.stems(place.all_pictures())
+    lists = [file for file in root.all_others() if tree.names_pictures(file, root.all_pictures())]
+    if lists:
+        found += f", and lists of them that are not read: {named(_name(root, f) for f in lists)}"
+    elif stems:
+        found += f", named {named(stems, 3)} with numbers: sort them by that"
+    return f"{found}; nearest is folder, which wants {WANTED['folder']}"

@@ -13,6 +13,8 @@ from ..text import shown
 from . import tree
 from .tree import Folder
 
+LISTS = "lists of the pictures that this layout does not read"
+
 
 class Finding(NamedTuple):
     """Something for which a set is refused, and the answers that would let it be read."""
@@ -61,6 +63,13 @@ class Listing:
         for what, names in wrong.items():
             self.refuse(f"{len(names):,} {what}: {named(names)}")
 
+    def say_encoding(self, file: Path, encoding: str) -> None:
+        """Say of a list of an older encoding as what it was read: few words cannot prove it."""
+        if encoding not in ("UTF-8", "UTF-16"):
+            self.notes.append(
+                f"{file.name} is read as {encoding}: if names look wrong, save it as UTF-8"
+            )
+
     def close(self, root: Folder, pictures: str = "outside of the class folders") -> "Listing":
         """Give every file a place that has none, and say what is left out.
 
@@ -70,10 +79,13 @@ class Listing:
         placed = self.left.keys() | self.consulted | set(self.files)
         rest = [file for file in root.all_pictures() if file not in placed]
         self.leave(rest, pictures)
+        pictures_there = list(root.all_pictures())
         for file in root.all_others():
             if file not in placed:
-                self.leave([file], tree.why_no_picture(file))
-        self.leave((file for place in root.all() for file in place.hidden), "hidden by their names")
+                listed = tree.names_pictures(file, pictures_there)
+                self.leave([file], LISTS if listed else tree.why_no_picture(file))
+        for file in (file for place in root.all() for file in place.hidden):
+            self.leave([file], tree.why_hidden(file, root.path))
         by_reason: dict[str, list[Path]] = {}
         for file, reason in self.left.items():
             by_reason.setdefault(reason, []).append(file)

@@ -12,8 +12,7 @@ from typing import NamedTuple
 from .. import text
 from ..errors import PipelineError
 from ..text import folded, shown, strip
-from . import folder_names
-from .class_names import split_names
+from . import class_names, folder_names
 from .listing import Listing
 from .tree import Finder, Folder
 
@@ -115,12 +114,14 @@ def read(root: Folder) -> Listing:
     for split, file in _lists(place).items():
         listing.consulted.add(file)
         content = text.read(file)
-        say_encoding(listing, file, content.encoding)
+        listing.say_encoding(file, content.encoding)
         for line, row in content.lines():
             name, label = _cells(row)
             entries.append(Entry(f"{file.name}, line {line}", name, label, split, place.path))
     number, names = _numbers(listing, place, [entry.label for entry in entries])
     take(listing, Finder(root.path, root.all_pictures()), entries, number, names)
+    if not listing.named_by:
+        class_names.rename(listing, (place, root))
     return listing.close(root, "{n} pictures are left out, no list names them")
 
 
@@ -138,14 +139,13 @@ def _numbers(listing: Listing, place: Folder, used: list[str]) -> tuple[dict[str
     if named_in is None:
         found = sorted(set(filter(None, used)), key=folder_names.natural)
         listing.labels = found
-        listing.notes.append("there is no label.txt: classes are called as the lists call them")
         return {folded(name): index for index, name in enumerate(found)}, "the lists"
     content = text.read(named_in)
-    say_encoding(listing, named_in, content.encoding)
+    listing.say_encoding(named_in, content.encoding)
     listing.consulted.add(named_in)
     listing.named_by = named_in.name
     lines = [line for _, line in content.lines()]
-    pairs = split_names(lines)
+    pairs = class_names.split_names(lines)
     counted = [key for key, _ in pairs] == [str(index) for index in range(len(pairs))]
     if counted:
         lines = [name for _, name in pairs]
@@ -156,9 +156,3 @@ def _numbers(listing: Listing, place: Folder, used: list[str]) -> tuple[dict[str
     listing.labels = lines
     numbers = {folded(name): index for index, name in enumerate(lines)}
     return numbers | {str(index): index for index in range(len(lines))}, named_in.name
-
-
-def say_encoding(listing: Listing, file: Path, encoding: str) -> None:
-    """Say of a list that is in another encoding than is usual now in which it was read."""
-    if encoding not in ("UTF-8", "UTF-16"):
-        listing.notes.append(f"{file.name} is read as {encoding}")

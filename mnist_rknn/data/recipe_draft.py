@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..text import shown
+from ..text import is_text, shown
 from .importing import HELD_OUT, Found
 
 VIEWS = 300_000  # pictures a 2-core CPU learns from in some minutes, at 16x16 after the stem
@@ -52,7 +52,7 @@ def _values(found: Found) -> dict[str, Any]:
         ),
         "kind": found.kind,
         # YAML reads JSON's escapes; a name on disk may be of no encoding.
-        "path": json.dumps(found.path, ensure_ascii=not _is_text(found.path)),
+        "path": json.dumps(found.path, ensure_ascii=not is_text(found.path)),
         "answers": "".join(f"\n  {key}: {value}" for key, value in _answers(found)),
         "labels": "\n  # labels: [...]           # names of its classes, in the order of their "
         "numbers" * (found.kind == "idx"),
@@ -74,10 +74,6 @@ def _values(found: Found) -> dict[str, Any]:
         "max_drop": math.ceil(1000 * max(0.01, 3 / tested)) / 1000,
         "tested": f"{tested:,}",
     }
-
-
-def _is_text(name: str) -> bool:
-    return name == name.encode("utf-8", "replace").decode()
 
 
 def _answers(found: Found) -> Iterator[tuple[str, str]]:

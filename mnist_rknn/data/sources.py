@@ -15,7 +15,7 @@ from .. import text
 from ..errors import PipelineError
 from ..files import PROJECT, relative
 from ..recipe import Recipe
-from . import archives, checks, idx_sets, layouts, mnist, pictures, tree
+from . import archives, checks, class_names, idx_sets, layouts, mnist, pictures, tree
 from .listing import Answers, Finding, Listing, named
 
 UNPACKED = PROJECT / "data"  # where archives are unpacked
@@ -139,6 +139,7 @@ def read(folder: Path, said: Answers) -> tuple[str, Listing, np.ndarray | None]:
     images = None
     if kind == "idx":
         listing, images = idx_listing(folder, said)
+    class_names.put_in_one_line(listing)
     if said.split == "new" and set(listing.splits) - {""}:
         listing.splits = [""] * len(listing.splits)
         listing.notes.append("the set's own split is not used (dataset.split)")
@@ -263,6 +264,11 @@ def idx_listing(folder: Path, said: Answers) -> tuple[Listing, np.ndarray]:
             listing.add(folder / name, label, split)
     listing.consulted |= {file for files in parts.files.values() for file in files}
     listing.consulted |= set(parts.folder.glob("*mapping.txt"))
+    others = (file for file in root.all_others() if idx_sets.role(file.name)[0])
+    listing.leave(
+        (file for file in others if file not in listing.consulted),
+        "of other sets in MNIST's format, or copies",
+    )
     listing.close(root, "no part of a set in MNIST's format")
     return listing, np.concatenate([data.train_images, data.test_images])
 
@@ -282,7 +288,9 @@ def idx_labels(
     """
     listed = root.path / "labels.txt"
     if given is None and listed.is_file():
-        given = [line for _, line in text.read(listed).lines()]
+        content = text.read(listed)
+        given = [line for _, line in content.lines()]
+        listing.say_encoding(listed, content.encoding)
         listing.consulted.add(listed)
     if given is None:
         return [names.get(int(number), str(number)) for number in present]

@@ -14,9 +14,9 @@ from typing import Any, NamedTuple
 from .. import text
 from ..errors import PipelineError
 from ..text import folded, shown
-from . import folder_names
+from . import class_names, folder_names
 from .listing import Listing
-from .lists import Entry, say_encoding, take
+from .lists import Entry, take
 from .pictures import SUFFIXES
 from .tree import Finder, Folder
 
@@ -29,11 +29,13 @@ FILE_HEADS = (
 LABEL_HEADS = (
     "label_name", "labelname", "class_name", "classname", "category_name", "label", "labels",
     "class", "category", "target", "choice", "tag", "species", "breed", "diagnosis", "y",
+    "classid", "class_id", "label_id", "category_id", "labelid",
     "标签", "类别", "类", "分类", "种类", "类别名称",
 )  # fmt: skip
 SPLIT_HEADS = ("split", "subset", "set", "partition", "usage", "data set", "dataset", "集合")
 HEAD_BYTES, MANY_COLUMNS = 100_000, 60  # of the first line of a table of pixels
 TABLES = (".csv", ".tsv")
+JSONS = (".json", ".jsonl", ".ndjson", ".manifest")
 
 
 def holds_pixels(file: Path) -> bool:
@@ -64,8 +66,8 @@ def tables(root: Folder) -> list[Labelled]:
                 found += _labelled(file, _split_of(file, root))
             elif file.name == "info.labels":
                 found += _edge_impulse(file)
-            elif file.suffix.lower() == ".json":
-                found += _label_studio(file)
+            elif file.suffix.lower() in JSONS:
+                found += _of_objects(file, _split_of(file, root))
     return found
 
 
@@ -102,7 +104,8 @@ def read(root: Folder) -> Listing:
         entries = [entry._replace(split="") for entry in entries]
     for table in chosen:
         listing.consulted.add(table.file)
-        say_encoding(listing, table.file, table.encoding)
+        listing.say_encoding(table.file, table.encoding)
+    places = {table.file.parent for table in chosen}
     names = sorted({e.label for e in entries if e.label}, key=folder_names.natural)
     number: dict[str, int] = {}
     for name in names:
@@ -113,6 +116,7 @@ def read(root: Folder) -> Listing:
             twin = listing.labels[number[folded(name)]]
             listing.refuse(f"{shown(twin)} and {shown(name)} differ by case or a blank only")
     take(listing, finder, entries, number, "the table")
+    class_names.rename(listing, [root, *(f for f in root.folders if f.path in places)])
     files = ", ".join(listing.name(table.file) for table in chosen)
     listing.notes.append(f"labels are those of {files}")
     return listing.close(root, "{n} pictures are left out, no table names them")
@@ -152,7 +156,7 @@ def _labelled(file: Path, split: str) -> list[Labelled]:
     elif table.rows and Path(text.slashed(table.rows[0].cells[0])).suffix.lower() in SUFFIXES:
         entries = [
             Entry(f"{where} {line}", cells[0], cells[1], split, file.parent)
-            for line, cells in table.rows
+            for line, cells, _ in table.rows
             if len(cells) == 2
         ]
     else:
@@ -172,7 +176,7 @@ def _one_hot(table: text.Table, split: str, file: Path) -> Iterator[Entry]:
         return
     at = columns.place["file"]
     head = table.rows[0].cells
-    for line, cells in table.rows[1:]:
+    for line, cells, _ in table.rows[1:]:
         values = dict(zip(head, cells, strict=False))
         values.pop(head[at])
         if not all(re.fullmatch(r"[01](\.0*)?", value) for value in values.values()):
@@ -196,20 +200,50 @@ def _edge_impulse(file: Path) -> list[Labelled]:
     return [Labelled(file, entries, "UTF-8")] if entries else []
 
 
-def _label_studio(file: Path) -> list[Labelled]:
-    """Label Studio's JSON-MIN: a list with image and choice of each task."""
+def _of_objects(file: Path, split: str) -> list[Labelled]:
+    """A list of JSON objects, one a picture, or one a line: Label Studio, SageMaker and others."""
     content = _json(file)
-    rows = content if isinstance(content, list) else []
-    entries = [
-        Entry(f"{file.name}, task {number}", str(row["image"]), str(row["choice"]), "", file.parent)
-        for number, row in enumerate(rows, 1)
-        if isinstance(row, dict) and {"image", "choice"} <= set(row)
-    ]
+    if content is None and file.suffix.lower() != ".json":
+        content = [_parsed(line) for _, line in text.read(file).lines()]
+    entries = []
+    for number, row in enumerate(content if isinstance(content, list) else [], 1):
+        if isinstance(row, dict) and (said := _said_of(row)):
+            where = f"{file.name}, object {number}"
+            entries.append(Entry(where, *said, split, file.parent))
     return [Labelled(file, entries, "UTF-8")] if entries else []
+
+
+def _said_of(row: dict[str, Any]) -> tuple[str, str] | None:
+    """The file and the label that an object names."""
+    plain = {folded(key): str(v) for key, v in row.items() if isinstance(v, (str, int))}
+    name = next((plain[head] for head in ("source-ref", *FILE_HEADS) if head in plain), "")
+    label = next((plain[head] for head in LABEL_HEADS if head in plain), "")
+    for key, value in row.items():
+        if key.endswith("-metadata") and isinstance(value, dict):  # Amazon SageMaker
+            label = str(value.get("class-name", label))
+    if isinstance(row.get("data"), dict) and isinstance(row.get("annotations"), list):
+        name = next((str(v) for v in row["data"].values() if isinstance(v, str)), "")
+        label = _one_choice(row["annotations"])
+    return (name, label) if name and (label or "annotations" in row) else None
+
+
+def _one_choice(annotations: list[Any]) -> str:
+    """What Label Studio's annotations of a task choose, if that is one class."""
+    chosen = set(
+        re.findall(r'"choices": \["([^"]*)"\]', json.dumps(annotations, ensure_ascii=False))
+    )
+    return chosen.pop() if len(chosen) == 1 else ""
 
 
 def _json(file: Path) -> Any:
     try:
-        return json.loads(text.read(file).text)
-    except (ValueError, RecursionError, PipelineError):
+        return _parsed(text.read(file).text)
+    except PipelineError:
+        return None
+
+
+def _parsed(content: str) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
         return None

@@ -10,23 +10,32 @@ from pathlib import Path, PurePosixPath
 
 from .. import file_kinds
 from ..text import folded, slashed
-from .archives import UNFINISHED
+from .archives import RECORD, UNFINISHED
 from .pictures import SUFFIXES
 
 # TIFF by their first bytes, but what Pillow reads of them is a thumbnail.
 RAW = frozenset((".arw", ".cr2", ".dng", ".erf", ".nef", ".nrw", ".orf", ".pef", ".rw2", ".srw"))
 TEXTS = frozenset((".csv", ".html", ".json", ".md", ".py", ".tsv", ".txt", ".xml", ".yaml", ".yml"))
-# What systems leave behind, beside names that begin with a dot.
+# What systems leave behind, by whole names and by beginnings.
 SYSTEMS = frozenset(
-    ("__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir", "$recycle.bin",
-     "system volume information", "lost+found")
+    (".ds_store", "__macosx", "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "@eadir",
+     "$recycle.bin", "system volume information", "lost+found")
 )  # fmt: skip
+MOST_STEMS = 50  # beginnings of names, to take them for classes in a hint
+LISTED_BYTES, FEWEST_NAMED = 65536, 3  # of a text, and names in it, to take it for a list
+APPLE_DOUBLE = "._"  # what macOS keeps beside each file, under its name
+UPLOADED = re.compile(r"^[0-9a-f]{8}-(?=.)")  # what Label Studio puts before names
 DRIVE = re.compile(r"^[A-Za-z]:/")
 
 
 def hidden(name: str) -> bool:
     """Whether a file or folder is one that systems leave behind, and nobody's picture."""
-    return name.startswith(".") or name.lower() in SYSTEMS
+    return name.startswith(".") or of_system(name)
+
+
+def of_system(name: str) -> bool:
+    """Whether a system has put it there by itself."""
+    return name.startswith(APPLE_DOUBLE) or name.lower() in SYSTEMS
 
 
 @dataclass
@@ -37,7 +46,7 @@ class Folder:
     folders: list["Folder"] = field(default_factory=list)
     pictures: list[Path] = field(default_factory=list)
     others: list[Path] = field(default_factory=list)  # files that are no pictures
-    hidden: list[Path] = field(default_factory=list)  # pictures in it that nobody sees
+    hidden: list[Path] = field(default_factory=list)  # files in it that nobody sees
 
     @property
     def name(self) -> str:
@@ -91,7 +100,7 @@ def _walk(path: Path, above: frozenset[tuple[int, int]]) -> Folder:
     for entry in sorted(os.scandir(path), key=lambda entry: entry.name):
         inside = path / entry.name
         if hidden(entry.name):
-            found.hidden += _hidden_pictures(inside)
+            found.hidden += _files_of(inside)
         elif entry.is_dir():
             state = entry.stat()
             if (state.st_dev, state.st_ino) not in above:
@@ -103,11 +112,16 @@ def _walk(path: Path, above: frozenset[tuple[int, int]]) -> Folder:
     return found
 
 
-def _hidden_pictures(path: Path) -> list[Path]:
-    if path.name.startswith("._") or path.name.lower() == "__macosx":
-        return []  # what macOS keeps beside each file, under its name
+def _files_of(path: Path) -> list[Path]:
     files = sorted(path.rglob("*")) if path.is_dir() else [path]
-    return [file for file in files if file.suffix.lower() in SUFFIXES]
+    return [file for file in files if file.is_file() and file.name != RECORD]
+
+
+def why_hidden(file: Path, root: Path) -> str:
+    """Why a hidden file of a set is left out, for a note."""
+    if any(of_system(part) for part in file.relative_to(root).parts):
+        return "kept there by a system such as macOS or Windows"
+    return "hidden by their names"
 
 
 def is_picture(file: Path) -> bool:
@@ -118,6 +132,23 @@ def is_picture(file: Path) -> bool:
     if suffix in TEXTS | RAW | set(UNFINISHED):
         return False
     return kind_of(file).key in file_kinds.PICTURES
+
+
+def stems(pictures: Iterable[Path]) -> list[str]:
+    """What the names of pictures begin with, before a number, if that may be their classes."""
+    found = {re.split(r"[\d._\- ]", file.stem)[0] for file in pictures}
+    return sorted(found) if 1 < len(found) <= MOST_STEMS and "" not in found else []
+
+
+def names_pictures(file: Path, pictures: Iterable[Path]) -> bool:
+    """Whether a file is a text that names several of these pictures."""
+    if kind_of(file).key not in ("text", "json", "xml"):
+        return False
+    with file.open("rb") as opened:
+        head = opened.read(LISTED_BYTES).decode("utf-8", "replace")
+    words = {word.casefold() for word in re.split(r"[^\w.\-() ]+|\s+", head)}
+    names = (name.casefold() for p in pictures for name in (p.name, p.stem) if not name.isdigit())
+    return len(words.intersection(names)) >= FEWEST_NAMED
 
 
 def kind_of(file: Path) -> file_kinds.Kind:
@@ -187,7 +218,7 @@ class Finder:
         parts = _parts(DRIVE.sub("", name))
         if not parts:
             return []
-        named = self.by_name.get(parts[-1], [])
+        named = self.by_name.get(parts[-1], []) or self.by_name.get(UPLOADED.sub("", parts[-1]), [])
         if not named and PurePosixPath(parts[-1]).suffix not in SUFFIXES:
             named = self.by_stem.get(parts[-1], [])
         above = parts[:-1]

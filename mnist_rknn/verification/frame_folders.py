@@ -6,7 +6,6 @@ A folder holds `index.csv` (`file,digits[,group]`: the digits in reading order, 
 columns are not read.
 """
 
-import csv
 import io
 import warnings
 from collections.abc import Sequence
@@ -17,9 +16,11 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from .. import text as text_files
 from ..data import pictures
 from ..errors import PipelineError
 from ..files import relative
+from ..text import shown, slashed
 
 Box = tuple[int, int, int, int]  # x, y, width, height in pixels
 
@@ -58,17 +59,17 @@ def read_index(folder: Path, labels: str = "0123456789") -> list[Frame]:
     """
     boxes = _read_boxes(folder / "boxes.csv")
     frames: dict[str, Frame] = {}
-    for where, row in _rows(folder / "index.csv", ("file", "digits")):
-        file, text = row["file"], row["digits"]
+    for where, row in _rows(folder / "index.csv", ("file", "digits"), blank=("digits",)):
+        file, text = slashed(row["file"]), row["digits"]
         if strange := set(_digits(text)) - set(labels):
             raise PipelineError(
                 f"{where}: digits {text!r} holds {min(strange)!r}; the model knows {labels}, and / "
                 "stands between lines"
             )
         if file in frames:
-            raise PipelineError(f"{where}: {file} stands in the index twice")
+            raise PipelineError(f"{where}: {shown(file)} stands in the index twice")
         if not (folder / file).is_file():
-            raise PipelineError(f"{where}: there is no file {file} in {folder.name}")
+            raise PipelineError(f"{where}: there is no file {shown(file)} in {folder.name}")
         frames[file] = Frame(
             folder / file, text, row.get("group") or ALL, _boxes_of(file, text, boxes)
         )
@@ -79,28 +80,32 @@ def read_index(folder: Path, labels: str = "0123456789") -> list[Frame]:
     return list(frames.values())
 
 
-def _rows(path: Path, columns: Sequence[str]) -> list[tuple[str, dict[str, str]]]:
-    """The rows of a CSV file, each with its place for a message."""
-    named = ",".join(columns)
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            if missing:
-                raise PipelineError(
-                    f"{relative(path)} has no column {missing[0]}: its first line is {named}"
-                )
-            rows = [(f"{path.name}, line {reader.line_num}", row) for row in reader]
-    except FileNotFoundError:
+def _rows(
+    path: Path, wanted: Sequence[str], blank: Sequence[str] = ()
+) -> list[tuple[str, dict[str, str]]]:
+    """The rows of a table, each with its place for a message.
+
+    Args:
+        wanted: columns.
+        blank: those of them that may be empty.
+    """
+    if not path.is_file():
         raise PipelineError(
-            f"{relative(path)} is missing: write one with the columns {named}"
-        ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise PipelineError(f"{relative(path)} cannot be read as CSV: {error}") from None
-    for where, row in rows:
-        if any(row[name] is None for name in columns):
-            raise PipelineError(f"{where}: fewer than {len(columns)} fields: {named}")
-    return rows
+            f"{relative(path)} is missing: write one with the columns {','.join(wanted)}"
+        )
+    table = text_files.read_table(path)
+    columns = text_files.find_columns(
+        table, {name: (name,) for name in wanted}, {"group": ("group",)}
+    )
+    if columns is None:
+        head = ",".join(table.rows[0].cells) if table.rows else "empty"
+        raise PipelineError(
+            f"{relative(path)} needs the columns {','.join(wanted)}; its first line is "
+            f"{shown(head)}"
+        )
+    filled = [name for name in wanted if name not in blank]
+    rows = text_files.cells_of(table, columns, filled, blank)
+    return [(f"{path.name}, line {line}", row) for line, row in rows]
 
 
 Boxes = dict[str, list[tuple[str, Box]]]
@@ -118,7 +123,7 @@ def _read_boxes(path: Path) -> Boxes | None:
             raise PipelineError(f"{where}: a box is four whole numbers") from None
         if x < 0 or y < 0 or width < 1 or height < 1:
             raise PipelineError(f"{where}: the box {x},{y},{width},{height} is no box of a frame")
-        found.setdefault(row["file"], []).append((row["digit"], (x, y, width, height)))
+        found.setdefault(slashed(row["file"]), []).append((row["digit"], (x, y, width, height)))
     return found
 
 

@@ -9,17 +9,18 @@ import gzip
 import json
 import math
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from .. import text as text_files
 from ..errors import PipelineError
 from ..files import relative
 
 SUFFIXES = (".jsonl", ".jsonl.gz")
+GZIP = b"\x1f\x8b"
 KEYS = ("label", "donor", "writer", "strokes")
 ALL = "all"  # what the figures call all sites together
 FARTHEST = 1e6  # from the origin; a pen's unit is never so small
@@ -76,24 +77,22 @@ def read(path: Path, labels: list[str]) -> list[Trajectory]:
     file = find(path)
     digits = [
         _trajectory(number, text, f"{relative(file)}, line {number}", labels)
-        for number, text in enumerate(_lines(file), 1)
-        if text.strip()
+        for number, text in _lines(file)
     ]
     if not digits:
         raise PipelineError(f"{relative(file)} holds no digit: write a JSON object a line")
     return digits
 
 
-def _lines(file: Path) -> Iterator[str]:
+def _lines(file: Path) -> list[tuple[int, str]]:
+    """Lines that are not blank, with their numbers; packed by content, whatever the ending."""
     try:
-        if file.name.endswith(".gz"):
-            with gzip.open(file, "rt", encoding="utf-8") as opened:
-                yield from opened
-        else:
-            with file.open(encoding="utf-8") as opened:
-                yield from opened
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise PipelineError(f"{relative(file)} cannot be read as text: {error}") from None
+        content = file.read_bytes()
+        if content.startswith(GZIP):
+            content = gzip.decompress(content)
+    except (OSError, EOFError, zlib.error) as error:
+        raise PipelineError(f"{relative(file)} cannot be read: {error}") from None
+    return text_files.decode(content, relative(file)).lines()
 
 
 def _no_number(name: str) -> float:

@@ -58,7 +58,7 @@ def test_labelme_set_with_chinese_names_goes_through_all_steps(own_data_run):
     names = list(shapes.NAMES.values())
     assert (run / "labels.txt").read_text(encoding="utf-8").splitlines() == names
     file = rknn_file.read(run / "shapes.rknn")
-    assert f"labels={','.join(names)};" in file.custom_string
+    assert f"labels={','.join(names)};" in file.custom_string and file.labels == names
     assert not rknn_file.problems(file)
     manifest = json.loads((run / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["verified"] and manifest["output"]["shape"] == [1, 5]
@@ -93,7 +93,8 @@ def paddlex_run(tmp_path_factory):
 def test_paddlex_set_goes_to_a_model(paddlex_run):
     file = rknn_file.read(paddlex_run / "mnist_plain.rknn")
     assert not rknn_file.problems(file)
-    assert file.custom_string.startswith("labels=a circle,square,tri,angle;")
+    assert file.custom_string.startswith('labels=["a circle", "square", "tri,angle"];onnx=')
+    assert file.labels == ["a circle", "square", "tri,angle"]
     assert file.output.shape[-1] == 3
 
 

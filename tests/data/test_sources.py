@@ -184,6 +184,10 @@ def test_hidden_files_and_other_endings_are_no_pictures(tmp_path):
     source, _ = load("folder", tmp_path)
     assert len(source.labels) == 3
     assert any("IMG_1.HEIC" in note and "1 files are left out" in note for note in source.notes)
+    assert (
+        "4 files are left out, kept there by a system such as macOS or Windows: .DS_Store, "
+        "__MACOSX/circle/1.png, circle/._1.png, circle/Thumbs.db"
+    ) in source.notes
 
 
 def test_same_picture_twice_is_taken_once_and_said(tmp_path):
@@ -297,9 +301,14 @@ def test_label_numbers_that_skip_one_are_refused(tmp_path):
     assert "must count its lines from 0" in refusal("paddlex", tmp_path)
 
 
-def test_class_name_that_would_break_a_list_of_labels_is_refused(tmp_path):
-    folder_set(tmp_path, 8, names=("a\nb", "c", "d"))
-    assert "line break or control character" in refusal("folder", tmp_path)
+def test_class_names_are_put_in_one_line_and_said(tmp_path):
+    names = ("a\nb", "c\u2028d\te", "全\u3000角 می\u200cخواهم")
+    folder_set(tmp_path, 12, names=names)
+    source, _ = load("folder", tmp_path)
+    assert source.labels == ["a b", "c d e", names[2]]
+    assert any("2 class names hold a line break" in note for note in source.notes)
+    folder_set(tmp_path, 12, names=("a b", "c", "d"), first=50)
+    assert "two classes have one name: a b" in refusal("folder", tmp_path)
 
 
 def test_class_names_given_twice_are_refused(tmp_path):

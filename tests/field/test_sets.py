@@ -4,6 +4,7 @@ tests/field/README.md names the kinds. A set is given by its files; each of its 
 label it should get, or that it is to be left out.
 """
 
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,8 @@ SPLITS = (
     ("seg_train/seg_train", "dev", "seg_test/seg_test"), ("训练集", "验证集", "测试集"),
     ("flowers_train", "flowers_valid", "flowers_test"),
     ("imgs/TrainData", "imgs/ValData", "imgs/TestData"),
-    ("train", "dev", "eval"),
+    ("train", "dev", "eval"), ("Trainingsdaten", "Validierung", "Testdaten"),
+    ("entrenamiento", "validacion", "prueba"),
 )  # fmt: skip
 
 
@@ -106,6 +108,9 @@ FOLDERS: dict[str, Callable[[], Tree]] = {
     "names of synsets": lambda: Tree()
     .classes("", ("n01440764", "n01443537"), labels={"n01440764": "tench", "n01443537": "goldfish"})
     .text("LOC_synset_mapping.txt", "n01440764 tench\nn01443537 goldfish\nn01484850 shark\n"),
+    "names by number": lambda: Tree()
+    .classes("", ("0", "2"), labels={"0": "合格", "2": "划痕"})
+    .text("labels.txt", "合格\n污\n划痕\n"),
     "odd names": lambda: Tree().classes("", ("$5", "a,b;c=d", "{x}", "%s", "-rf")),
 }  # fmt: skip
 
@@ -162,10 +167,24 @@ ASKED: dict[str, tuple[Callable[[], Tree], str]] = {
         lambda: Tree().classes("", AB).text("bird/1.HEIC", "\0\0\0\x18ftypheic\0\0\0\0"),
         "bird/ holds 1 files, the first is a HEIC photograph",
     ),
+    "sets in a set": (
+        lambda: (
+            Tree()
+            .classes("fold1/train/", AB)
+            .classes("fold1/test/", AB, 4)
+            .classes("fold2/train/", AB)
+            .classes("fold2/test/", AB, 4)
+        ),
+        r"fold1, fold2 are sets of their own, each with test, train: .* --take fold1",
+    ),
+    "one class, named in the files": (
+        lambda: listed(AB, "", "train/train/{label}.")[0].loose("test1/test1/"),
+        "too few to tell apart: train; its pictures are named cat, dog with numbers",
+    ),
     "empty": (lambda: Tree().text("x/.keep", ""), "none of the known layouts: it is empty"),
     "boxes": (
         lambda: Tree().loose("images/train/").text("data.yaml", "nc: 2"),
-        "boxes of YOLO: here whole pictures are told apart",
+        "annotations of YOLO: here whole pictures are told apart",
     ),
     "pixels": (
         lambda: Tree().text("train.csv", "label,pixel0,pixel1\n1,0,0\n"),
@@ -195,6 +214,17 @@ def test_answers_are_taken_and_reach_the_recipe(tmp_path):
     source = sources.load_source(recipe_file.load("mine"))
     assert source.labels == list(AB) and len(source.train_images) + len(source.test_images) == 28
     assert 'take: "set"' in (recipe_file.CONFIGS / "mine.yaml").read_text(encoding="utf-8")
+
+
+def test_lists_beside_class_folders_are_named_with_what_to_do(tmp_path):
+    tree = Tree().classes("train/", AB).loose("test/")
+    names = [path.removeprefix("test/") for path in tree.files if path.startswith("test/")]
+    tree.text("test.csv", ["file,label", *(f"{name},cat" for name in names)])
+    tree.text("val_annotations.txt", [f"{name}\tcat\t0\t0" for name in names])
+    notes = " | ".join(read(tree, tmp_path).notes)
+    assert "1 files are left out, lists whose labels are not read beside class folders" in notes
+    assert "(`--as table` reads them instead): test.csv" in notes
+    assert "lists of the pictures that this layout does not read: val_annotations.txt" in notes
 
 
 def test_six_bad_files_get_six_reasons(tmp_path):
@@ -227,6 +257,23 @@ def of_table(line: str, head: str, name: str = "labels.csv", encoding: str = "ut
     return tree.text(name, [head, *lines], encoding)
 
 
+def of_objects(form: dict, lines: bool) -> Tree:
+    """A set whose labels stand in JSON: an object a picture in a list, or one a line."""
+    tree, rows = listed(("合格", "划痕"), "{path} {name} {label}")
+    words = [
+        dict(zip(("{path}", "{name}", "{label}"), row.split(" "), strict=True)) for row in rows
+    ]
+    objects = []
+    for named_as in words:
+        content = json.dumps(form, ensure_ascii=False)
+        for place, word in named_as.items():
+            content = content.replace(place, word)
+        objects.append(content)
+    return tree.text(
+        "a.jsonl" if lines else "a.json", objects if lines else f"[{','.join(objects)}]"
+    )
+
+
 LISTED: dict[str, Callable[[], Tree]] = {
     "PaddleX 1": lambda: of_lists("{path} {index}", end="\r\n", labels="zebra\n蚂蚁\n"),
     "PaddleClas": lambda: of_lists("set/{path} {index}", label_list="0 zebra\n1 蚂蚁\n"),
@@ -241,6 +288,23 @@ LISTED: dict[str, Callable[[], Tree]] = {
     "a column a class": lambda: of_table("{name},{other},{index}", "file, 合格, 划痕"),
     "Label Studio": lambda: of_table("/data/upload/1/{name},7,{label}", "image,id,choice"),
     "no head": lambda: of_table("{name},{label}", ""),
+    "numbers, named in another file": lambda: of_table("{name},{index}", "Path,ClassId")
+    .text("classes.txt", "合格\n划痕\n"),
+    "a list without names, and synsets.txt": lambda: of_lists(
+        "{path} {index}", synsets="zebra\n蚂蚁\n"
+    ),
+    "Hugging Face": lambda: of_objects({"file_name": "{name}", "label": "{label}"}, True),
+    "SageMaker": lambda: of_objects(
+        {"source-ref": "s3://b/{path}", "a": 0, "a-metadata": {"class-name": "{label}"}}, True
+    ),
+    "Label Studio's whole JSON": lambda: of_objects(
+        {
+            "id": 7,
+            "data": {"image": "/data/upload/2/0123abcd-{name}"},
+            "annotations": [{"result": [{"value": {"choices": ["{label}"]}}]}],
+        },
+        False,
+    ),
 }  # fmt: skip
 
 

@@ -64,8 +64,14 @@ def base(tmp_path_factory) -> Path:
 @pytest.fixture
 def project(base, tmp_path) -> Path:
     folder = tmp_path / "project"
-    shutil.copytree(base, folder, symlinks=True)
+    shutil.copytree(base, folder, symlinks=True, copy_function=_copied)
     return folder
+
+
+def _copied(source: str, target: str) -> str:
+    """A copy; of the environment's many packages, which nobody writes into, a second name."""
+    (os.link if "/site-packages/" in source else shutil.copy2)(source, target)
+    return target
 
 
 def install(project: Path, settings: str = "", **environment: str) -> subprocess.CompletedProcess:
@@ -91,24 +97,22 @@ def is_installed(project: Path) -> bool:
     return result.stdout.strip() == "True"
 
 
+# Each of them alone would keep the package out of the environment, or stop pip.
 HARMLESS = {
-    "plain": "",
-    "target": "target = $PROJECT/elsewhere",
-    "user": "user = true",
-    "require-virtualenv": "require-virtualenv = true",
-    "constraint": "constraint = $PROJECT/none.txt",
-    "no-binary": "no-binary = :all:",
-    "prefix": "prefix = $PROJECT/elsewhere",
-}
+    "target": "$PROJECT/elsewhere", "user": "true", "require-virtualenv": "true",
+    "constraint": "$PROJECT/none.txt", "no-binary": ":all:", "prefix": "$PROJECT/elsewhere",
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("kind", HARMLESS)
-def test_settings_of_pip_for_other_projects_do_not_count_here(project, kind):
-    result = install(project, HARMLESS[kind].replace("$PROJECT", str(project)))
+@pytest.mark.parametrize("settings", [{}, HARMLESS], ids=["plain", "all"])
+def test_settings_of_pip_for_other_projects_do_not_count_here(project, settings):
+    lines = "\n".join(f"{key} = {value}" for key, value in settings.items())
+    result = install(project, lines.replace("$PROJECT", str(project)))
     assert result.returncode == 0, result.stderr
     assert is_installed(project) and not (project / "elsewhere").exists()
     # The machine's own settings may be named beside the user's.
-    assert kind == "plain" or kind in result.stdout.partition("left out of pip's settings")[2]
+    said = result.stdout.partition("left out of pip's settings")[2]
+    assert all(key in said for key in settings)
 
 
 def test_packages_of_another_path_do_not_stand_for_the_environments(project):
@@ -188,6 +192,22 @@ def test_old_python_is_told_which_one_to_install(project, version):
     assert "the pinned packages exist for 3.10 and 3.11: install one" in said
     source = (PROJECT / "scripts" / "check.py").read_text()
     assert 'f"' not in source and "print(" not in source and "->" not in source
+
+
+def test_old_python_named_after_a_set_up_is_told_the_same(project):
+    """It can read scripts/check.py and nothing else of the project."""
+    old = project / "python2.7"
+    old.write_text(
+        f'#!/bin/sh\ncase "$1" in *check.py) ;; *) echo SyntaxError >&2; exit 1 ;; esac\n'
+        f"exec {sys.executable} -c 'import sys, runpy; sys.version_info = (2, 7, 18)\n"
+        'sys.path[0] = "scripts"; runpy.run_path("scripts/check.py", run_name="__main__")\'\n'
+    )
+    old.chmod(0o755)
+    shutil.copy(PROJECT / "Makefile", project)
+    command = ["make", "other_python", f"PYTHON={old}"]
+    result = subprocess.run(command, cwd=project, capture_output=True, text=True, check=False)
+    assert result.returncode == 2 and "SyntaxError" not in result.stderr
+    assert "the pinned packages exist for 3.10 and 3.11: install one" in result.stderr
 
 
 def test_foreign_packages_on_the_path_are_found_by_check(tmp_path, monkeypatch):

@@ -92,11 +92,13 @@ def listed(names: Iterable[str], line: str, top: str = "images/", each: int = 14
 
     Args:
         line: with {path}, {name}, {stem}, {index} and {label}.
+        top: the folder, or what stands before a picture's number, with {label}.
     """
     tree, lines = Tree(), []
     for index, label in enumerate(names):
         for _ in range(each):
-            path = tree.add(f"{top}p{len(tree.files)}.png", label)
+            stem = top.format(label=label) if "{" in top else f"{top}p"
+            path = tree.add(f"{stem}{len(tree.files)}.png", label)
             names_of = {"path": path, "name": Path(path).name, "stem": Path(path).stem}
             lines.append(line.format(index=index, other=1 - index, label=label, **names_of))
     return tree, lines

@@ -47,15 +47,16 @@ def test_lines_groups_and_boxes_of_an_index_are_read(folder):
 @pytest.mark.parametrize(
     ("file", "content", "complaint"),
     [
-        ("index.csv", "file,label\na.png,1\n", "no column digits"),
+        ("index.csv", "file,label\na.png,1\n", "needs the columns file,digits; its first line is"),
         ("index.csv", "file,digits\na.png,1x\n", "line 2: digits '1x' holds 'x'"),
-        ("index.csv", "", "has no column file"),
-        ("index.csv", "file;digits\na.png;123\n", "has no column file"),
-        ("index.csv", "file,digits\n,123\n", "there is no file"),
+        ("index.csv", "", "its first line is empty"),
+        ("index.csv", "file,digits\n,123\n", "line 2: 2 of 2 cells, file is missing"),
         ("index.csv", "file,digits\nnone.png,1\n", "there is no file none.png"),
         ("index.csv", "file,digits\na.png,123\na.png,123\n", "twice"),
         ("index.csv", "file,digits\n", "lists no frame"),
-        ("index.csv", "file,digits\na.png\n", "line 2: fewer than 2 fields"),
+        ("index.csv", "file,digits\na.png\n", "line 2: 1 of 2 cells, digits is missing"),
+        ("index.csv", 'file,digits\n"a.png,123\n', "line 2: a quote is not closed"),
+        ("index.csv", "file,digits\na.png,1\n".encode("utf-16")[:-1], "save it as UTF-8"),
         (
             "boxes.csv",
             "file,digit,x,y,width,height\na.png,1,0,0,4,20\n",
@@ -67,8 +68,24 @@ def test_lines_groups_and_boxes_of_an_index_are_read(folder):
     ],
 )
 def test_an_index_that_cannot_be_right_is_refused_in_one_line(folder, file, content, complaint):
-    (folder / file).write_text(content)
+    (folder / file).write_bytes(content if isinstance(content, bytes) else content.encode())
     assert complaint in refused(folder)
+
+
+@pytest.mark.parametrize(
+    ("index", "encoding"),
+    [
+        ("file;digits;group\r\n数字.png;12/3;格子纸\r\n", "gbk"),
+        ("sep=,\nFile, Digits ,group,\n.\\数字.png, 12/3 ,格子纸,\n,,,\n", "utf-8-sig"),
+        ("file\tdigits\tgroup\n数字.png\t12/3\t格子纸\n", "utf-16"),
+    ],
+)
+def test_an_index_is_read_as_spreadsheets_write_it(folder, index, encoding):
+    (folder / "boxes.csv").unlink()
+    (folder / "a.png").rename(folder / "数字.png")
+    (folder / "index.csv").write_bytes(index.encode(encoding))
+    (frame,) = frame_folders.read_index(folder)
+    assert (frame.file.name, frame.text, frame.group) == ("数字.png", "12/3", "格子纸")
 
 
 def test_boxes_that_belong_to_no_frame_are_refused(folder):

@@ -83,14 +83,24 @@ def test_a_file_that_is_none_is_named(tmp_path):
     assert "holds no digit" in refusal(written(tmp_path / "b.jsonl", ["\n"]))
     written(tmp_path / "a.jsonl.gz", [GOOD])
     assert "found: a.jsonl.gz, b.jsonl" in refusal(tmp_path)
-    (tmp_path / "c.jsonl.gz").write_bytes(b"no gzip")
-    assert "cannot be read" in refusal(tmp_path / "c.jsonl.gz")
+    (tmp_path / "c.jsonl.gz").write_bytes(b"<!doctype html><title>log in</title>")
+    assert "c.jsonl.gz is a web page" in refusal(tmp_path / "c.jsonl.gz")
     cut = gzip.compress(b"{}" * 9999)[:-12]
     (tmp_path / "c.jsonl.gz").write_bytes(cut)
     assert "cannot be read" in refusal(tmp_path / "c.jsonl.gz")
     (tmp_path / "d.jsonl").write_bytes(b"\xff\xfe\x00")
-    assert "cannot be read" in refusal(tmp_path / "d.jsonl")
+    assert "is cut short or damaged" in refusal(tmp_path / "d.jsonl")
     assert "not called .jsonl" in refusal(written(tmp_path / "digits.txt", [GOOD]))
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.jsonl.gz"])
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16", "gbk"])
+def test_content_says_how_a_file_is_packed_and_encoded(tmp_path, name, pack, encoding):
+    rows = "\r\n".join(["", *2 * [json.dumps(GOOD | {"writer": "书写"}, ensure_ascii=False)]])
+    (tmp_path / name).write_bytes(pack(rows.encode(encoding)))
+    digits = pen_files.read(tmp_path, LABELS)
+    assert [(digit.line, digit.writer) for digit in digits] == [(2, "书写"), (3, "书写")]
 
 
 def test_intervals_are_of_writers_and_not_of_digits():
