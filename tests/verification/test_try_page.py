@@ -220,6 +220,32 @@ def test_page_can_be_used_by_keyboard_and_says_what_it_does(tiny_run, page):
     assert page.run("document.getElementById('answer').closest('[role=status]') !== null")
 
 
+@pytest.mark.parametrize(("size", "touch"), [(DESKTOP, False), (PHONE, True)])
+def test_axe_finds_nothing_on_the_page(tiny_run, page, size, touch):
+    page.open(tiny_run / "try.html", size, touch)
+    for source in ("draw", "photo", "tests"):
+        page.run(f"document.querySelector('input[value={source}]').click()")
+        if source == "draw":
+            page.draw("#drawing", DIGITS[3][1], touch)
+        assert [page.faults_of_access(scheme) for scheme in ("light", "dark")] == [[], []], source
+    assert page.messages == []
+
+
+def test_the_tabulator_goes_through_the_page_in_reading_order(tiny_run, page):
+    page.open(tiny_run / "try.html")
+    order = []
+    for _ in range(5):
+        page.press("Tab")
+        order.append(page.run("document.activeElement.id || document.activeElement.value"))
+        outlined = page.run("getComputedStyle(document.activeElement).outlineStyle")
+        assert outlined != "none", f"nothing shows that {order[-1]} has the focus"
+    assert order == ["draw", "drawing", "clear", "undo", "board"]
+    page.run("document.querySelector('input[value=photo]').click()")
+    page.run("document.querySelector('input[value=photo]').focus()")
+    page.press("Tab")
+    assert page.run("document.activeElement.id") == "file"
+
+
 def test_float_stands_beside_int8(tiny_run, page):
     page.open(tiny_run / "try.html")
     page.run("document.querySelector('input[value=tests]').click()")
@@ -412,6 +438,7 @@ def test_a_page_that_runs_nothing_says_so_in_every_language(finished, page, chin
     page.open(finished / "try.html")
     assert "cannot run this network" in page.text(".refusal[lang=en]")
     assert page.text(".refusal[lang=zh]").startswith("不能运行\n\n网络中有 Erf。")
+    assert [page.faults_of_access(scheme) for scheme in ("light", "dark")] == [[], []]
     assert page.messages == []
 
 
