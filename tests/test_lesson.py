@@ -91,6 +91,6 @@ def test_numbers_along_an_axis_of_powers_can_be_read():
         label.get_text()
         for axes in figure.axes
         for axis in (axes.xaxis, axes.yaxis)
-        for label in (*axis.get_ticklabels("major"), *axis.get_ticklabels("minor"))
+        for label in axis.get_ticklabels(which="both")
     ]
     assert "100" in labels and not [label for label in labels if "$" in label or "\\" in label]
