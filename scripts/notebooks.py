@@ -40,7 +40,8 @@ def notebooks(steps: str, check: bool, strip: bool):
     if not check:
         written = list(outputs.make(wanted))
         quotes.refresh(write=True)  # texts say which notebooks have no outputs
-        return command.Answer(written, "\n".join(f"written    {name}" for name in written))
+        lines = [f"written    {name}" for name in written] or ["nothing is behind"]
+        return command.Answer(written, "\n".join(lines))
     return looked_at(wanted)
 
 

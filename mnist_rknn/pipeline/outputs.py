@@ -113,8 +113,8 @@ def make(wanted: Sequence[Step]) -> Iterator[str]:
         return
     with runner.lock(folder, "make notebooks"):
         source = runs.MadeWith(RECIPE, [])
-        runner.run_steps(wanted, recipe, folder, source)
         for step in wanted:
+            runner.run_steps([step], recipe, folder, source)
             if not is_executed(step, folder):
                 runner.run_steps([step], recipe, folder, source, force=True, only=True)
             if take_over(step, folder):
