@@ -28,6 +28,7 @@ from .steps import NOTEBOOKS, STEPS, Step
 RECIPE = "mnist"  # whose run the outputs are taken from
 LARGEST = 600_000  # bytes of a notebook
 COLOURS = 128  # of a picture
+QUALITY = 80  # of one that is kept as JPEG
 
 Cell = dict[str, Any]
 Notebook = dict[str, Any]
@@ -161,7 +162,7 @@ def strip(path: Path) -> None:
 
 
 def _cleaned(outputs: Sequence[dict[str, Any]], number: int) -> Iterator[dict[str, Any]]:
-    """Outputs of a cell: a stream as a screen shows it at its end, pictures with fewer colours."""
+    """Outputs of a cell: a stream as a screen shows it at its end, smaller pictures."""
     for output in _joined(outputs):
         if output["output_type"] == "stream":
             text = _on_screen("".join(output["text"]))
@@ -172,8 +173,8 @@ def _cleaned(outputs: Sequence[dict[str, Any]], number: int) -> Iterator[dict[st
             output = {**output, "execution_count": number}
         data = output.get("data", {})
         if "image/png" in data:
-            small = {**data, "image/png": _with_fewer_colours("".join(data["image/png"]))}
-            output = {**output, "data": small}
+            others = {kind: value for kind, value in data.items() if kind != "image/png"}
+            output = {**output, "data": {**_smaller("".join(data["image/png"])), **others}}
         yield output
 
 
@@ -199,17 +200,31 @@ def _on_screen(text: str) -> str:
     return "\n".join(lines)
 
 
-def _with_fewer_colours(picture: str) -> str:
-    """A PNG in base64 with a palette, if that is smaller."""
+def _smaller(picture: str) -> dict[str, str]:
+    """A PNG in base64 as one of few colours, or as a JPEG if that is less than half of it.
+
+    A drawing stays sharp as a PNG; a photograph, whose noise no palette makes smaller, does not
+    suffer from being a JPEG.
+
+    Returns:
+        The picture by its kind, such as "image/jpeg".
+    """
     from PIL import Image
 
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
         flat = Image.new("RGB", image.size, "white")
         flat.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
+    few = flat.quantize(COLOURS, dither=Image.Dither.NONE)
+    drawn, photographed = _packed(few, "PNG"), _packed(flat, "JPEG", quality=QUALITY)
+    if len(photographed) < 0.5 * min(len(drawn), len(picture)):
+        return {"image/jpeg": photographed}
+    return {"image/png": min(drawn, picture, key=len)}
+
+
+def _packed(image: Any, kind: str, **how: Any) -> str:
     buffer = io.BytesIO()
-    flat.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    small = base64.b64encode(buffer.getvalue()).decode()
-    return small if len(small) < len(picture) else picture
+    image.save(buffer, kind, optimize=True, **how)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 # --- looking at what is committed ----------------------------------------------------------
