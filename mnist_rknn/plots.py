@@ -14,7 +14,13 @@ import numpy as np
 import onnx
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
-from matplotlib.ticker import EngFormatter, LogLocator, NullLocator
+from matplotlib.ticker import (
+    EngFormatter,
+    LogFormatter,
+    LogFormatterMathtext,
+    LogLocator,
+    NullLocator,
+)
 
 from .records import Layer, LayerError, Stages
 
@@ -48,6 +54,10 @@ def use_style() -> None:
 
 def finished(figure: Figure) -> Figure:
     """Take a figure off pyplot's list, so that a notebook shows it once, as a cell's value."""
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        if isinstance(axis.get_major_formatter(), LogFormatterMathtext):  # nobody reads its TeX
+            axis.set_major_formatter(LogFormatter())
+            axis.set_minor_formatter(LogFormatter(labelOnlyBase=False))
     plt.close(figure)
     return figure
 

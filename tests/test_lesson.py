@@ -79,3 +79,18 @@ def test_rows_and_misread_pictures():
     figure = plots.misread(images, truth, answers, list("abcd"))
     assert figure.axes[0].get_title() == "b → c"
     assert plots.misread(images, truth, truth, list("abcd")) == "none is misread"
+
+
+def test_numbers_along_an_axis_of_powers_can_be_read():
+    """Class names may hold a $, so plots take no TeX; matplotlib labels such axes in TeX."""
+    plots.use_style()
+    values = np.random.default_rng(1).normal(0, 3, 5000)
+    figure = plots.quantization_grid(values, -3.4, 8.4, "logits")
+    figure.draw_without_rendering()
+    labels = [
+        label.get_text()
+        for axes in figure.axes
+        for axis in (axes.xaxis, axes.yaxis)
+        for label in axis.get_ticklabels(which="both")
+    ]
+    assert "100" in labels and not [label for label in labels if "$" in label or "\\" in label]

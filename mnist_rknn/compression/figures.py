@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from ..plots import BLUE, GRAY, GREEN, ORANGE
+from ..plots import BLUE, GRAY, GREEN, ORANGE, finished
 from ..records import Accuracy
 
 
@@ -26,8 +26,7 @@ def codebook(values: np.ndarray, shared: np.ndarray, title: str) -> Figure:
         0.99, 0.95, f"orange: the {len(shared)} values of the codebook", ha="right", va="top",
         transform=axis.transAxes, fontsize=8,
     )  # fmt: skip
-    plt.close(figure)  # or a notebook would show it twice
-    return figure
+    return finished(figure)
 
 
 def sparsity_curves(
@@ -54,8 +53,7 @@ def sparsity_curves(
     axis.set(xlabel="weights removed, %", ylabel="top-1 of validation pictures, %", xlim=(0, 100))
     axis.legend(loc="lower left")
     axis.grid(axis="y", alpha=0.3)
-    plt.close(figure)  # or a notebook would show it twice
-    return figure
+    return finished(figure)
 
 
 def channel_scores(measures: dict[str, Sequence[np.ndarray]], layers: int = 4) -> Figure:
@@ -74,8 +72,7 @@ def channel_scores(measures: dict[str, Sequence[np.ndarray]], layers: int = 4) -
         axis.set(title=f"convolution {number}", xlabel="channel, best first")
     axes[0, 0].legend(fontsize=8)
     axes[0, 0].set(ylabel="share of the best")
-    plt.close(figure)  # or a notebook would show it twice
-    return figure
+    return finished(figure)
 
 
 def width_steps(cycles: dict[int, int], group: int) -> Figure:
@@ -91,5 +88,4 @@ def width_steps(cycles: dict[int, int], group: int) -> Figure:
         xticks=counts,
         ylim=(0, None),
     )
-    plt.close(figure)  # or a notebook would show it twice
-    return figure
+    return finished(figure)

@@ -28,7 +28,14 @@ _KNOWN = ("Conv", "Flatten", "Gemm", "GlobalMaxPool", "MaxPool", "Relu", "Reshap
 
 
 class NotPlain(PipelineError):
-    """The network is none that these integers describe."""
+    """The network is none that these integers describe.
+
+    `key` and `values` are for the sentence of the page's table, `why_<key>`.
+    """
+
+    def __init__(self, key: str, **values: str):
+        super().__init__(f"{key}: {', '.join(values.values())}")
+        self.key, self.values = key, values
 
 
 @dataclass(frozen=True)
@@ -87,6 +94,11 @@ class IntegerNetwork:
     input: Quantization
     layers: tuple[Layer, ...]
 
+    @property
+    def weights(self) -> int:
+        """Number of its weights."""
+        return sum(layer.weights.values.size for layer in self.layers if layer.weights)
+
     def input_table(self) -> np.ndarray:
         """int8 [3, 256]: what a pixel's value becomes, for each channel the network takes."""
         pixels = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)[None]
@@ -103,22 +115,22 @@ def require_known(model: onnx.ModelProto) -> None:
     """
     unknown = [name for name in onnx_graph.operator_counts(model) if name not in _KNOWN]
     if unknown:
-        raise NotPlain(
-            f"the network holds {', '.join(sorted(unknown))}; known are {', '.join(_KNOWN)}"
-        )
+        raise NotPlain("operators", found=", ".join(sorted(unknown)), known=", ".join(_KNOWN))
     constants = {one.name for one in model.graph.initializer}
-    tensor, before = onnx_graph.input_of(model).name, None
+    tensor, before = onnx_graph.input_of(model).name, "the input"
     for node in model.graph.node:
         if node.input[0] != tensor or not constants.issuperset(node.input[1:]):
-            raise NotPlain(f"the network branches at {node.op_type} {node.name}")
+            raise NotPlain("branches", node=f"{node.op_type} {node.name}")
         if node.op_type == "Relu" and before not in ("Conv", "Gemm"):
-            raise NotPlain(f"a Relu follows {before}, not a Conv or Gemm")
+            raise NotPlain("follows", node="Relu", before=before)
         if before in ("Flatten", "Reshape") and node.op_type != "Gemm":
-            raise NotPlain(f"a {node.op_type} follows {before}")
+            raise NotPlain("follows", node=node.op_type, before=before)
         for one in node.attribute:
             value = helper.get_attribute_value(one)
             if value not in _PLAIN.get(one.name, (value,)):
-                raise NotPlain(f"{node.op_type} {node.name} has {one.name} {value}")
+                raise NotPlain(
+                    "has", node=f"{node.op_type} {node.name}", value=f"{one.name} {value}"
+                )
         tensor, before = node.output[0], node.op_type
 
 
@@ -170,7 +182,7 @@ def read(
 
 def _range(ranges: Mapping[str, Quantization], name: str) -> Quantization:
     if name not in ranges:
-        raise NotPlain(f"rknn-toolkit2 says no scale of tensor {name}")
+        raise NotPlain("no_scale", tensor=name)
     return ranges[name]
 
 

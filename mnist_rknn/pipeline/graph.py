@@ -128,13 +128,37 @@ def code_of(path: Path, known: Code | None = None) -> Code:
         return known
     if path.suffix != ".py":
         return Code(bytes=digest, code=digest)
-    tree = ast.parse(content)
+    tree = without_docstrings(ast.parse(content))
+    return Code(bytes=digest, code=hashlib.sha256(ast.dump(tree).encode()).hexdigest())
+
+
+def without_docstrings(tree: ast.Module) -> ast.Module:
+    """A module's tree, its docstrings taken out in place."""
     for node in ast.walk(tree):
         if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)):
             continue
         if ast.get_docstring(node, clean=False) is not None:
             node.body = node.body[1:] or [ast.Pass()]
-    return Code(bytes=digest, code=hashlib.sha256(ast.dump(tree).encode()).hexdigest())
+    return tree
+
+
+def code_cells(path: Path) -> list[str]:
+    """The code cells of a notebook but for its parameters.
+
+    Raises:
+        PipelineError: it is not there, or is none.
+    """
+    if not path.is_file():
+        raise PipelineError(f"{relative(path)} is missing: get it back with git")
+    try:
+        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
+        return [
+            "".join(cell["source"])
+            for cell in cells
+            if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
+        ]
+    except (ValueError, KeyError, TypeError):
+        raise PipelineError(f"{relative(path)} is not a notebook: get it back with git") from None
 
 
 def notebook_digest(path: Path) -> str:
@@ -142,18 +166,7 @@ def notebook_digest(path: Path) -> str:
 
     Text, outputs and metadata do not count, nor do the parameters: a change there is a try.
     """
-    if not path.is_file():
-        raise PipelineError(f"{relative(path)} is missing: get it back with git")
-    try:
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        code = [
-            "".join(cell["source"])
-            for cell in cells
-            if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
-        ]
-    except (ValueError, KeyError, TypeError):
-        raise PipelineError(f"{relative(path)} is not a notebook: get it back with git") from None
-    return hashlib.sha256(json.dumps(code).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(code_cells(path)).encode()).hexdigest()
 
 
 def own_data(path: Path, known: OwnData | None = None) -> OwnData | None:

@@ -1,9 +1,12 @@
 """The outputs that the notebooks in `notebooks/` are committed with, so that they can be read.
 
 `make notebooks` takes them from the executed copies of a finished run of the default recipe. A
-notebook's metadata hold two hashes: of the code that made the outputs (its code cells, and the
-modules that its step declares), and of the outputs themselves. So `problems` can say that the code
-changed since, or that somebody ran the notebook by hand.
+notebook's metadata hold two hashes: of the code that made the outputs (`reached.digest`), and of
+the outputs themselves. So `problems` can say that the code changed since, or that somebody ran the
+notebook by hand.
+
+The lab's notebooks train and convert many networks. They may stand without outputs: then their
+first cell says so, by `quotes.not_run`.
 """
 
 import base64
@@ -17,15 +20,15 @@ from typing import Any
 
 from .. import recipe_file
 from ..errors import PipelineError
-from ..files import relative, write_text
-from . import runner, runs
-from .graph import code_of, notebook_digest
-from .steps import NOTEBOOKS, PACKAGE, STEPS, Step
+from ..files import PROJECT, relative, write_text
+from . import reached, runner, runs
+from .reached import KEY
+from .steps import NOTEBOOKS, STEPS, Step
 
 RECIPE = "mnist"  # whose run the outputs are taken from
-KEY = "mnist_rknn"  # in a notebook's metadata
 LARGEST = 600_000  # bytes of a notebook
 COLOURS = 128  # of a picture
+QUALITY = 80  # of one that is kept as JPEG
 
 Cell = dict[str, Any]
 Notebook = dict[str, Any]
@@ -65,10 +68,8 @@ def write(path: Path, notebook: Notebook) -> None:
 
 
 def code_digest(step: Step) -> str:
-    """Hash of what decides a notebook's outputs: its code cells, and its step's modules."""
-    modules = {name: code_of(PACKAGE / name).code for name in step.modules}
-    content = [notebook_digest(of(step)), modules]
-    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+    """Hash of what decides a notebook's outputs."""
+    return reached.digest(step, recipe_file.load(RECIPE))
 
 
 def outputs_digest(notebook: Notebook) -> str:
@@ -99,15 +100,22 @@ def make(wanted: Sequence[Step]) -> Iterator[str]:
     """
     recipe = recipe_file.load(RECIPE)
     folder = runs.run_folder(recipe)
+    if not folder.is_relative_to(PROJECT):
+        raise PipelineError(
+            f"the notebooks would show the path {folder}: set MNIST_RKNN_OUTPUT to a folder in "
+            "output/, or leave it out"
+        )
     if overrides := runs.own_overrides(RECIPE, folder):
         raise PipelineError(
             f"{relative(folder)} was made with {', '.join(overrides)}, and the notebooks show the "
-            f"recipe as it is: make clean RECIPE={RECIPE}, or name another MNIST_RKNN_OUTPUT"
+            f"recipe as it is: make clean RECIPE={RECIPE}, or MNIST_RKNN_OUTPUT=output/other"
         )
+    if not any(is_behind(step) for step in wanted):
+        return
     with runner.lock(folder, "make notebooks"):
         source = runs.MadeWith(RECIPE, [])
-        runner.run_steps(wanted, recipe, folder, source)
         for step in wanted:
+            runner.run_steps([step], recipe, folder, source)
             if not is_executed(step, folder):
                 runner.run_steps([step], recipe, folder, source, force=True, only=True)
             if take_over(step, folder):
@@ -117,13 +125,7 @@ def make(wanted: Sequence[Step]) -> Iterator[str]:
 def is_executed(step: Step, run: Path) -> bool:
     """Whether a run's copy of a notebook was executed to its end, with the code of today."""
     copy = executed_copy(step, run)
-    if not copy.is_file():
-        return False
-    done = {cell["id"]: cell for cell in _code(read(copy)) if cell["execution_count"]}
-    return all(
-        cell["id"] in done and _source(done[cell["id"]]) == _source(cell)
-        for cell in _code(read(of(step)))
-    )
+    return copy.is_file() and read(copy)["metadata"].get(KEY) == {"code": code_digest(step)}
 
 
 def take_over(step: Step, run: Path) -> bool:
@@ -160,7 +162,7 @@ def strip(path: Path) -> None:
 
 
 def _cleaned(outputs: Sequence[dict[str, Any]], number: int) -> Iterator[dict[str, Any]]:
-    """Outputs of a cell: a stream as a screen shows it at its end, pictures with fewer colours."""
+    """Outputs of a cell: a stream as a screen shows it at its end, smaller pictures."""
     for output in _joined(outputs):
         if output["output_type"] == "stream":
             text = _on_screen("".join(output["text"]))
@@ -171,8 +173,8 @@ def _cleaned(outputs: Sequence[dict[str, Any]], number: int) -> Iterator[dict[st
             output = {**output, "execution_count": number}
         data = output.get("data", {})
         if "image/png" in data:
-            small = {**data, "image/png": _with_fewer_colours("".join(data["image/png"]))}
-            output = {**output, "data": small}
+            others = {kind: value for kind, value in data.items() if kind != "image/png"}
+            output = {**output, "data": {**_smaller("".join(data["image/png"])), **others}}
         yield output
 
 
@@ -198,17 +200,31 @@ def _on_screen(text: str) -> str:
     return "\n".join(lines)
 
 
-def _with_fewer_colours(picture: str) -> str:
-    """A PNG in base64 with a palette, if that is smaller."""
+def _smaller(picture: str) -> dict[str, str]:
+    """A PNG in base64 as one of few colours, or as a JPEG if that is less than half of it.
+
+    A drawing stays sharp as a PNG; a photograph, whose noise no palette makes smaller, does not
+    suffer from being a JPEG.
+
+    Returns:
+        The picture by its kind, such as "image/jpeg".
+    """
     from PIL import Image
 
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
         flat = Image.new("RGB", image.size, "white")
         flat.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
+    few = flat.quantize(COLOURS, dither=Image.Dither.NONE)
+    drawn, photographed = _packed(few, "PNG"), _packed(flat, "JPEG", quality=QUALITY)
+    if len(photographed) < 0.5 * min(len(drawn), len(picture)):
+        return {"image/jpeg": photographed}
+    return {"image/png": min(drawn, picture, key=len)}
+
+
+def _packed(image: Any, kind: str, **how: Any) -> str:
     buffer = io.BytesIO()
-    flat.quantize(COLOURS, dither=Image.Dither.NONE).save(buffer, "PNG", optimize=True)
-    small = base64.b64encode(buffer.getvalue()).decode()
-    return small if len(small) < len(picture) else picture
+    image.save(buffer, kind, optimize=True, **how)
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 # --- looking at what is committed ----------------------------------------------------------
@@ -216,12 +232,31 @@ def _with_fewer_colours(picture: str) -> str:
 
 def is_made(notebook: Notebook) -> bool:
     """Whether a notebook says that it has its outputs."""
-    return KEY in notebook["metadata"]
+    return "outputs" in notebook["metadata"].get(KEY, {})
 
 
 def unmade() -> list[Step]:
     """The steps whose notebooks have no outputs yet."""
     return [step for step in STEPS if not is_made(read(of(step)))]
+
+
+def missing() -> list[Step]:
+    """Those of them that must have outputs: once one notebook has, all but the lab's have."""
+    found = unmade()
+    return [step for step in found if not step.lab] if len(found) < len(STEPS) else []
+
+
+def kept() -> list[Step]:
+    """The steps whose outputs are kept true: all but the lab's, and those of it that have any."""
+    absent = unmade()
+    return [step for step in STEPS if not step.lab or step not in absent]
+
+
+def is_behind(step: Step) -> bool:
+    """Whether a notebook has no outputs, or others than those of its code."""
+    notebook = read(of(step))
+    stated = {"code": code_digest(step), "outputs": outputs_digest(notebook)}
+    return not is_made(notebook) or not stated.items() <= notebook["metadata"][KEY].items()
 
 
 def problems(step: Step) -> list[str]:

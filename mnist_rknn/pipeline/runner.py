@@ -24,7 +24,7 @@ from ..files import OUTPUT, PROJECT, FolderLock, relative, write_json
 from ..recipe import Recipe
 from ..training import progress
 from ..training.architectures import require_known
-from . import places, tries
+from . import places, reached, tries
 from .graph import Graph, needed
 from .runs import (
     RECIPE,
@@ -107,16 +107,14 @@ def _run_step(step: Step, folder: Path, parameters: dict[str, Any]) -> None:
     started = time.monotonic()
     failure = folder / FAILURE
     failure.unlink(missing_ok=True)
+    executed = folder / "notebooks" / f"{step.name}.ipynb"
+    code = reached.digest(step, read_recipe(folder))  # what is edited meanwhile did not run
     try:
-        execute(
-            NOTEBOOKS / f"{step.name}.ipynb",
-            folder / "notebooks" / f"{step.name}.ipynb",
-            parameters,
-            folder / "train",
-        )
+        execute(NOTEBOOKS / executed.name, executed, parameters, folder / "train")
     except PipelineError as error:  # for the report, which shows why a run has no result
         write_json(failure, {"step": step.name, "message": str(error)})
         raise
+    reached.stamp(executed, code)
     _say(f"{step.name}: done in {time.monotonic() - started:.0f} s")
 
 

@@ -78,6 +78,11 @@ class Step:
         """Files and folders at the top of the run's folder that only this step writes into."""
         return tuple(dict.fromkeys(output.partition("/")[0] for output in self.outputs))
 
+    @property
+    def lab(self) -> bool:
+        """Whether it is a lesson of the compression lab, which takes long."""
+        return any(module.startswith("compression/") for module in self.modules)
+
 
 LAB = (
     "compression/exercises.py",

@@ -31,6 +31,7 @@ __all__ = [
     "frame_table",
     "hard_table",
     "input_size",
+    "not_run",
     "note",
     "recipe_table",
     "say",
@@ -39,6 +40,7 @@ __all__ = [
     "stage_table",
     "step_table",
     "thresholds",
+    "without_outputs",
 ]
 
 STAGES = {
@@ -271,6 +273,33 @@ def note(*names: str) -> str:
     """What a reader should know of some figures; nothing, once a new run replaced them."""
     noted = [(name, _entry(name)) for name in names if _entry(name).note]
     return "\n".join(f"- `{name}`: {entry.note} ({_source(entry)})." for name, entry in noted)
+
+
+def not_run(notebook: str) -> str:
+    """That one of the lab's notebooks stands here without outputs; nothing, once it has some."""
+    if notebook not in (step.name for step in outputs.unmade() if step.lab):
+        return ""
+    return (
+        "*This notebook takes long. It was not run for this page, so nothing stands below its "
+        f"cells; `make {notebook[:2]}` runs it.*"
+    )
+
+
+def without_outputs() -> str:
+    """Names of all notebooks that stand without outputs."""
+    return ", ".join(f"`{step.name}`" for step in outputs.unmade()) or "none"
+
+
+def silent(step: Step) -> list[str]:
+    """Whether a notebook without outputs that may be so does not say it: a line, or none."""
+    path, said = outputs.of(step), not_run(step.name)
+    if said in "".join(outputs.read(path)["cells"][0]["source"]):
+        return []
+    return [
+        f"{relative(path)} has no outputs and does not say so: put "
+        f"<!-- [[[cog print(not_run('{step.name}')) ]]] --> and <!-- [[[end]]] --> into its first "
+        "cell, then make figures"
+    ]
 
 
 def thresholds(recipe: str) -> str:

@@ -18,7 +18,7 @@ import onnx
 from markupsafe import Markup
 
 from ..conversion import calibration, inference, integer_network, onnx_graph, rknn_ranges
-from ..conversion.integer_network import IntegerNetwork, Layer, Weights
+from ..conversion.integer_network import IntegerNetwork, Layer, NotPlain, Weights
 from ..conversion.rknn_simulator import golden
 from ..data import dataset
 from ..errors import PipelineError
@@ -71,8 +71,9 @@ def build(recipe: Recipe, folder: Path, pictures: np.ndarray, logits: np.ndarray
         network = integer_network.read(model, ranges, recipe.image, recipe.rknn.quantized_method)
     except PipelineError as reason:  # a page is no reason to stop the proof
         graph.unlink(missing_ok=True)
-        write_text(page, _render(recipe, None, str(reason)))
-        return f"{relative(page)} says why it runs nothing: {reason}"
+        refusal = {code: _why(reason, table) for code, table in _tables().items()}
+        write_text(page, _render(recipe, None, refusal))
+        return f"{relative(page)} says why it runs nothing: {refusal['en']}"
     with replacing(graph) as temporary:
         onnx.save(integer_network.to_qdq(network), str(temporary))
     with np.load(golden(folder)) as pack:
@@ -97,7 +98,9 @@ def build(recipe: Recipe, folder: Path, pictures: np.ndarray, logits: np.ndarray
         content["network"] = _network(network, with_rest=False)
         text = _render(recipe, content)
     write_text(page, text)
-    return f"{relative(page)}, {len(text.encode()) / 1024:,.0f} KB: {found[0]}"
+    size = len(text.encode())
+    large = f", {size / 1000:,.0f} KB as the network has {network.weights:,} weights"
+    return f"{relative(page)}{large if size > LARGEST else ''}: {found[0]}"
 
 
 def agreement(network: IntegerNetwork, ours: np.ndarray, theirs: np.ndarray) -> Agreement:
@@ -128,17 +131,34 @@ def frame(folder: Path) -> Frame:
 # --- what stands in the page ----------------------------------------------------------
 
 
-def _render(recipe: Recipe, content: dict[str, Any] | None, refusal: str = "") -> str:
+def _tables() -> dict[str, dict[str, str]]:
+    """All texts of the page by their key, for each language; the one place where they stand."""
+    found: dict[str, dict[str, str]] = json.loads((WEB / "strings.json").read_text("utf-8"))
+    return found
+
+
+def _why(reason: PipelineError, table: dict[str, str]) -> str:
+    """Why there is no page, in the language of a table."""
+    if isinstance(reason, NotPlain):
+        return table[f"why_{reason.key}"].format(**reason.values)
+    return table["why_other"].format(message=reason)
+
+
+def _render(
+    recipe: Recipe, content: dict[str, Any] | None, refusal: dict[str, str] | None = None
+) -> str:
+    """The page, or one that says in each language why it runs nothing."""
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
     read = {name: (WEB / name).read_text(encoding="utf-8") for name in (*SCRIPTS, "style.css")}
-    strings = json.loads((WEB / "strings.json").read_text(encoding="utf-8"))
+    strings = _tables()
     template = environment.from_string((WEB / "page.html.j2").read_text(encoding="utf-8"))
     return template.render(
         name=recipe.name,
         refusal=refusal,
         text=strings["en"],
+        tables=strings,
         style=Markup(read["style.css"]),
         scripts=[Markup(read[name]) for name in SCRIPTS],
         strings=_inline(strings),

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 import websocket
+from support.runs import PROJECT
 
 DESKTOP, PHONE = (1200, 900), (390, 844)  # pixels
 
@@ -124,6 +125,21 @@ class Page:
                     "Input.dispatchKeyEvent", type=kind, key=key, windowsVirtualKeyCode=code,
                     **(text if kind == "keyDown" else {}),
                 )  # fmt: skip
+
+    def faults_of_access(self, scheme: str) -> list[str]:
+        """What axe finds that bars some people from the page, in colours "light" or "dark"."""
+        axe = next(
+            PROJECT.glob(".venv/site/lib/*/site-packages/axe_playwright_python/axe.min.js"), None
+        )
+        if axe is None:
+            pytest.skip("`make site` was not run here: it brings axe")
+        media = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._call("Emulation.setEmulatedMedia", features=media)
+        self._call("Runtime.evaluate", expression=axe.read_text(encoding="utf-8"))
+        return self.run(
+            "axe.run().then((found) => found.violations.flatMap((one) => one.nodes.map("
+            "(node) => `${one.impact} ${one.id}: ${node.html.slice(0, 200)}`)))"
+        )
 
     def choose(self, selector: str, file: Path) -> None:
         """Choose a file in a file input."""

@@ -220,6 +220,32 @@ def test_page_can_be_used_by_keyboard_and_says_what_it_does(tiny_run, page):
     assert page.run("document.getElementById('answer').closest('[role=status]') !== null")
 
 
+@pytest.mark.parametrize(("size", "touch"), [(DESKTOP, False), (PHONE, True)])
+def test_axe_finds_nothing_on_the_page(tiny_run, page, size, touch):
+    page.open(tiny_run / "try.html", size, touch)
+    for source in ("draw", "photo", "tests"):
+        page.run(f"document.querySelector('input[value={source}]').click()")
+        if source == "draw":
+            page.draw("#drawing", DIGITS[3][1], touch)
+        assert [page.faults_of_access(scheme) for scheme in ("light", "dark")] == [[], []], source
+    assert page.messages == []
+
+
+def test_the_tabulator_goes_through_the_page_in_reading_order(tiny_run, page):
+    page.open(tiny_run / "try.html")
+    order = []
+    for _ in range(5):
+        page.press("Tab")
+        order.append(page.run("document.activeElement.id || document.activeElement.value"))
+        outlined = page.run("getComputedStyle(document.activeElement).outlineStyle")
+        assert outlined != "none", f"nothing shows that {order[-1]} has the focus"
+    assert order == ["draw", "drawing", "clear", "undo", "board"]
+    page.run("document.querySelector('input[value=photo]').click()")
+    page.run("document.querySelector('input[value=photo]').focus()")
+    page.press("Tab")
+    assert page.run("document.activeElement.id") == "file"
+
+
 def test_float_stands_beside_int8(tiny_run, page):
     page.open(tiny_run / "try.html")
     page.run("document.querySelector('input[value=tests]').click()")
@@ -359,7 +385,7 @@ def built(folder: Path) -> str:
 def test_an_unknown_operator_is_named_instead_of_a_page_that_errs(finished, page, operator):
     (finished / "smoke.slim.onnx").write_bytes(classifier((operator,)).SerializeToString())
     said = built(finished)
-    assert f"says why it runs nothing: the network holds {operator}; known are Conv" in said
+    assert f"says why it runs nothing: The network holds {operator}; known are Conv" in said
     assert not (finished / "smoke.rknn.qdq.onnx").exists()
     page.open(finished / "try.html", PHONE, touch=True)
     assert f"The network holds {operator}" in page.text(".refusal")
@@ -368,15 +394,15 @@ def test_an_unknown_operator_is_named_instead_of_a_page_that_errs(finished, page
 
 def test_a_branch_and_a_grouped_convolution_are_named():
     model = classifier(("Relu",))
-    with pytest.raises(integer_network.NotPlain, match="Relu follows Flatten"):
+    with pytest.raises(integer_network.NotPlain, match="follows: Relu, Flatten"):
         integer_network.require_known(model)
     model = classifier()
     model.graph.node[0].attribute.append(onnx.helper.make_attribute("group", 3))
-    with pytest.raises(integer_network.NotPlain, match="Conv conv has group 3"):
+    with pytest.raises(integer_network.NotPlain, match="has: Conv conv, group 3"):
         integer_network.require_known(model)
     model = classifier()
     model.graph.node[1].input[0] = "x"
-    with pytest.raises(integer_network.NotPlain, match="branches at Flatten"):
+    with pytest.raises(integer_network.NotPlain, match="branches: Flatten"):
         integer_network.require_known(model)
 
 
@@ -392,13 +418,31 @@ def test_class_names_of_any_kind_stand_in_the_page(finished, page):
     assert page.messages == []
 
 
-def test_a_second_language_in_the_table_brings_a_switch(finished, page, monkeypatch, tmp_path):
+@pytest.fixture
+def chinese(monkeypatch, tmp_path) -> None:
+    """A second language in the page's table."""
     web = tmp_path / "web"
     shutil.copytree(try_page.WEB, web)
     strings = json.loads((web / "strings.json").read_text(encoding="utf-8"))
-    strings["zh"] = {**strings["en"], "language": "中文", "draw": "画图", "no_answer": "还没有"}
+    strings["zh"] = {
+        **strings["en"], "language": "中文", "draw": "画图", "no_answer": "还没有",
+        "refused": "不能运行", "why_operators": "网络中有 {found}。",
+    }  # fmt: skip
     (web / "strings.json").write_text(json.dumps(strings), encoding="utf-8")
     monkeypatch.setattr(try_page, "WEB", web)
+
+
+def test_a_page_that_runs_nothing_says_so_in_every_language(finished, page, chinese):
+    (finished / "smoke.slim.onnx").write_bytes(classifier(("Erf",)).SerializeToString())
+    built(finished)
+    page.open(finished / "try.html")
+    assert "cannot run this network" in page.text(".refusal[lang=en]")
+    assert page.text(".refusal[lang=zh]").startswith("不能运行\n\n网络中有 Erf。")
+    assert [page.faults_of_access(scheme) for scheme in ("light", "dark")] == [[], []]
+    assert page.messages == []
+
+
+def test_a_second_language_in_the_table_brings_a_switch(finished, page, chinese):
     built(finished)
     page.open(finished / "try.html")
     assert page.text("#languages") == "中文"
@@ -418,7 +462,13 @@ def test_every_text_of_the_page_stands_in_its_table():
     used |= {key for key in strings if f'"{key}"' in code}
     dynamic = {f"{kind}_hint_other" for kind in ("draw", "photo")}
     assert used - {""} <= set(strings)
-    assert set(strings) - used - dynamic - {"refused_why", "needs_script", "language"} == set()
+    tables = json.loads((try_page.WEB / "strings.json").read_text(encoding="utf-8"))
+    assert {code for code, table in tables.items() if set(table) != set(strings)} == set()
+    raised = (PROJECT / "mnist_rknn" / "conversion" / "integer_network.py").read_text("utf-8")
+    reasons = {f"why_{key}" for key in re.findall(r'NotPlain\(\s*"(\w+)"', raised)} | {"why_other"}
+    assert len(reasons) == 6 and reasons <= set(strings)
+    others = {"refused", "refused_why", "needs_script", "language"}
+    assert set(strings) - used - dynamic - reasons - others == set()
 
 
 def test_float_weights_give_way_where_the_page_would_be_too_large(finished, page, monkeypatch):
@@ -430,6 +480,12 @@ def test_float_weights_give_way_where_the_page_would_be_too_large(finished, page
     wait(lambda: page.text("#by-float"))
     assert page.text("#by-float").startswith("The page holds no float weights")
     assert page.messages == []
+
+
+def test_a_page_that_stays_too_large_says_so(finished, monkeypatch):
+    assert re.match(r"\S+/try.html: \d of 4 answers", built(finished))
+    monkeypatch.setattr(try_page, "LARGEST", 20_000)
+    assert re.search(r"try.html, \d+ KB as the network has [\d,]+ weights: ", built(finished))
 
 
 def test_notebook_shows_the_page_of_its_run(tiny_run):
