@@ -32,7 +32,7 @@ OTHER  := $(if $(filter file default undefined,$(origin PYTHON)),,$(if $(wildcar
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn try smoke evaluate report quantstudy costs compression deploy board test test-all lint lab \
-        list benchmark aistudio figures notebooks site lock clean moved other_python $(STEPS)
+        list benchmark aistudio offline-kit class-trial figures notebooks site lock clean moved other_python $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -48,8 +48,10 @@ help:
 	@echo "make compression the lab: smaller networks and files, in one table of the report"
 	@echo "make deploy      pack what goes onto the module         [CODEGEN=yes: Rockchip's demo too]"
 	@echo "make board       copy the pack there, run it, fetch the figures   HOST=10.1.1.144"
-	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make lab         open the notebooks in JupyterLab   [STUDENT=folder of one's own] [FROM=a finished run]"
 	@echo "make aistudio    output/aistudio.zip: one notebook for Run All on Baidu AI Studio"
+	@echo "make offline-kit one archive with packages, data and a run, to set up without a network [RECIPE=smoke]"
+	@echo "make class-trial eight students at once, as users of their own, on this folder    FOLDER=scratch"
 	@echo "make list        the steps and what is up to date"
 	@echo "make try         what SET changes, beside the finished run, which stays as it is"
 	@echo "make test        set up and run the tests  (test-all: the slow ones whole)"
@@ -146,10 +148,22 @@ list: $(COMMAND)
 aistudio: $(COMMAND)
 	@$(COMMAND) aistudio
 
+# For a room without a network: a finished run goes along, by default that of recipe smoke.
+KIT := $(if $(filter file default undefined,$(origin RECIPE)),smoke,$(RECIPE))
+offline-kit: $(COMMAND)
+	@$(COMMAND) run --recipe $(KIT) --continue
+	@$(PY) scripts/offline_kit.py --run $(or $(MNIST_RKNN_OUTPUT),output)/$(basename $(notdir $(KIT)))
+
+# A class on one machine: as root, as the students are users of their own. See docs/teaching.md.
+class-trial: $(COMMAND)
+	@$(PY) scripts/class_trial.py $(or $(FOLDER),$(error say where the students' folders go: make class-trial FOLDER=/srv/trial))
+
 # Without its news and its search for updates: no pop-up, no request to the network. Warnings of the
 # tools about each other are left out, as in a run without a browser.
+# STUDENT=folder: the notebooks are copied there and the results go there; the project may be read-only.
 lab: $(COMMAND)
-	PYTHONWARNINGS=ignore JUPYTER_CONFIG_PATH=scripts/jupyter $(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
+	$(if $(STUDENT),@$(PY) scripts/student_folder.py "$(STUDENT)" $(if $(FROM),--run "$(FROM)"))
+	$(if $(STUDENT),MNIST_RKNN_OUTPUT="$(STUDENT)/output") PYTHONWARNINGS=ignore JUPYTER_CONFIG_PATH=$(CURDIR)/scripts/jupyter $(PY) -m jupyterlab --notebook-dir="$(or $(STUDENT),.)" $(if $(STUDENT),"$(STUDENT)/")notebooks/00_environment.ipynb
 
 # --- development ----------------------------------------------------------------------
 
