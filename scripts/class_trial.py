@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Let a class of students run a recipe at once on this machine, and look what they did to each other.
+"""Let students run a recipe at once on this machine, and look what they did to each other.
 
 Each student is a user of their own, in a folder of their own, below FOLDER. The project, with its
 environment and its data, is mounted read-only for them. Needs root, as it becomes the users, and
@@ -95,11 +95,11 @@ def require_readable(student: Student) -> None:
         check=False,
     )  # fmt: skip
     if tried.returncode:
-        base = Path(sys.executable).resolve()
+        said = (tried.stderr.splitlines() or ["nothing was said"])[-1]
         raise PipelineError(
-            f"another user cannot start the environment ({(tried.stderr.splitlines() or ['?'])[-1]}): "
-            f"its Python is {base}; put the project where all may read, and make it with a Python "
-            "for all, as `make setup PYTHON=/usr/bin/python3.11`"
+            f"another user cannot start the environment ({said}): its Python is "
+            f"{Path(sys.executable).resolve()}; put the project where all may read, and make it "
+            "with a Python for all, as `make setup PYTHON=/usr/bin/python3.11`"
         )
 
 
