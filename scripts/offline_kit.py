@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Pack the project, its packages, MNIST and a finished run into one archive for a room without a network.
+"""Pack the project, its packages, MNIST and a finished run for a room without a network.
 
 It is unpacked with `tar -xf`; `make setup` in it then asks no package index. The packages are for
 the Python of this environment: 3.11 for 3.11.
@@ -37,9 +37,7 @@ def offline_kit(made: str, into: Path):
 
     run = runs.find_run(made)
     if not (run / runs.MANIFEST).is_file():
-        raise PipelineError(
-            f"{files.relative(run)} is not finished: make it first, as `make smoke`"
-        )
+        raise PipelineError(f"{files.relative(run)} is not finished: run it to its end first")
     data = files.PROJECT / "data" / "mnist"
     mnist.fetch(data)
     packages = fetched(files.OUTPUT / ".offline-kit")
@@ -76,9 +74,7 @@ def tracked() -> list[Path]:
         ["git", "ls-files", "-z"], cwd=files.PROJECT, capture_output=True, text=True, check=False
     )
     if listed.returncode:
-        raise PipelineError(
-            "this folder is no git clone, from which alone a kit is packed: clone it"
-        )
+        raise PipelineError("a kit is packed from a git clone, and this is none: clone it")
     paths = [files.PROJECT / name for name in listed.stdout.split("\0") if name]
     return [path for path in paths if path.is_file()]
 

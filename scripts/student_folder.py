@@ -2,8 +2,8 @@
 """Make a folder for one student, on a machine whose project a class shares.
 
 It gets the notebooks, and a place for the results. With --run, a finished run is linked into it,
-so that a student may begin at any notebook; what a step makes anew is the student's own. Said again,
-it brings along what is missing and writes nothing over.
+so that a student may begin at any notebook; what a step makes anew is the student's own. Said
+again, it brings along what is missing and writes nothing over.
 
 \b
 python scripts/student_folder.py ~/mnist-rknn --run output/smoke
