@@ -137,10 +137,14 @@ def code_of(path: Path, known: Code | None = None) -> Code:
     return Code(bytes=digest, code=hashlib.sha256(ast.dump(tree).encode()).hexdigest())
 
 
+NO_RESULT = {"parameters", "exercise"}  # tags of cells that shape no file of a step
+
+
 def notebook_digest(path: Path) -> str:
     """Hash of the code cells of a notebook.
 
-    Text, outputs and metadata do not count, nor do the parameters: a change there is a try.
+    Text, outputs and metadata do not count, nor do the parameters: a change there is a try. Neither
+    do exercises, which come when the step is done: a student's answer makes nothing stale.
     """
     if not path.is_file():
         raise PipelineError(f"{relative(path)} is missing: get it back with git")
@@ -149,7 +153,7 @@ def notebook_digest(path: Path) -> str:
         code = [
             "".join(cell["source"])
             for cell in cells
-            if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
+            if cell["cell_type"] == "code" and not NO_RESULT & set(cell["metadata"].get("tags", []))
         ]
     except (ValueError, KeyError, TypeError):
         raise PipelineError(f"{relative(path)} is not a notebook: get it back with git") from None
