@@ -101,19 +101,19 @@ EXERCISES = {
         },
     ),
     "02.5": Exercise(
-        lambda _run: _entropy(_smoothed(0, 10, 0.1)),
+        lambda _run: _entropy(_smoothed(0, 10, 0.2)),
         (),
         {
             "the logarithm: the loss takes the natural one, not base 2": (
-                lambda _run: _entropy(_smoothed(0, 10, 0.1)) / math.log(2)
+                lambda _run: _entropy(_smoothed(0, 10, 0.2)) / math.log(2)
             ),
             "0 is for plain labels; smoothed ones are never met exactly and surely": lambda _run: (
                 0.0
             ),
-            "epsilon is spread over all ten classes, so the right one has 0.91": (
-                lambda _run: _entropy(np.array([0.9] + [0.1 / 9] * 9))
+            "epsilon is spread over all ten classes, so the right one has 0.82": (
+                lambda _run: _entropy(np.array([0.8] + [0.2 / 9] * 9))
             ),
-            "the nine other classes count too": lambda _run: -0.91 * math.log(0.91),
+            "the nine other classes count too": lambda _run: -0.82 * math.log(0.82),
         },
         tolerance=0.01,
     ),
