@@ -32,7 +32,7 @@ OTHER  := $(if $(filter file default undefined,$(origin PYTHON)),,$(if $(wildcar
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn try smoke evaluate report quantstudy costs compression deploy board test test-all lint lab \
-        list benchmark aistudio offline-kit class-trial figures notebooks site lock clean moved other_python $(STEPS)
+        list benchmark aistudio offline-kit class-trial figures notebooks slides site lock clean moved other_python $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -60,6 +60,7 @@ help:
 	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
 	@echo "make notebooks   what the notebooks show, written into them    [CHECK=yes] [STEP=03]"
 	@echo "make site        README, docs, notebooks and report as web pages, output/site   [CHECK=yes]"
+	@echo "make slides      the notebooks as slides for a projector, output/slides   [STEP=03] [RECIPE=name]"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(COMMAND) import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS), or its number: make 07"
@@ -204,6 +205,15 @@ $(SITE)/.ready: docs/requirements-site.txt
 site: $(SITE)/.ready
 	@$(SITE)/bin/python docs/site/build.py --run $(OUT)
 	@$(if $(CHECK),$(SITE)/bin/python docs/site/check.py $(or $(MNIST_RKNN_OUTPUT),output)/site)
+
+# For a projector: slides of the notebooks in output/slides, which load nothing from elsewhere.
+SLIDES := $(VENV)/slides
+$(SLIDES)/.ready: docs/requirements-slides.txt | $(COMMAND)
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes --upgrade --target $(SLIDES) -r $<
+	@touch $@
+
+slides: $(SLIDES)/.ready
+	@$(PY) scripts/slides.py $(STEP) --run $(OUT)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:

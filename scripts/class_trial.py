@@ -35,6 +35,7 @@ class Student(NamedTuple):
 
     user: int
     folder: Path
+    cores: tuple[int, ...]  # that this student may use
 
     def command(self, *arguments: str) -> list[str]:
         """A command as this user, who sees the project read-only, and with their own settings."""
@@ -42,6 +43,7 @@ class Student(NamedTuple):
         return [
             "unshare", "--mount", "sh", "-c", READ_ONLY, str(files.PROJECT),
             "setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups",
+            "taskset", "--cpu-list", ",".join(map(str, self.cores)),
             "env", "-i", "PATH=/usr/bin:/bin", *own, *arguments,
         ]  # fmt: skip
 
@@ -50,16 +52,18 @@ class Student(NamedTuple):
 @click.argument("folder", type=command.PATH)
 @click.option("--students", "count", default=8, show_default=True, help="How many at once.")
 @click.option("--recipe", default="smoke", show_default=True, help="What each of them runs.")
+@click.option("--cores", type=int, help="How many each may use, as with a quota; else all.")
 @click.option("--user", default=20001, show_default=True, help="Number of the first user.")
 @click.option("--memory", default=20.0, show_default=True, help="Most GiB of all together.")
 @command.answers
-def class_trial(folder: Path, count: int, recipe: str, user: int, memory: float):
-    students = seated(folder.resolve(), count, user)
+def class_trial(folder: Path, count: int, recipe: str, cores: int | None, user: int, memory: float):
+    students = seated(folder.resolve(), count, user, cores)
     require_readable(students[0])
     before = files.fingerprint(files.PROJECT)
     ends, peak = watched(students, recipe)
     found: dict[str, Any] = {
         "students": len(students),
+        "cores_each": len(students[0].cores),
         "seconds": [seconds for _, seconds in ends],
         "peak_gib": round(peak, 2),
         "failed": [s.folder.name for s, (status, _) in zip(students, ends, strict=True) if status],
@@ -72,15 +76,24 @@ def class_trial(folder: Path, count: int, recipe: str, user: int, memory: float)
     return command.Answer(found, text(found), not wrong, f"not as it should be: {', '.join(wrong)}")
 
 
-def seated(folder: Path, count: int, user: int) -> list[Student]:
-    """A new folder for each student, which only they may enter."""
+def seated(folder: Path, count: int, user: int, cores: int | None) -> list[Student]:
+    """A new folder for each student, which only they may enter, and cores in turn."""
     if os.geteuid() != 0:
         raise PipelineError("a class trial becomes other users: start it as root, with sudo")
     if folder.is_relative_to(files.PROJECT):
         raise PipelineError(f"{folder} is in the project, which is read-only here: name another")
     if folder.exists() and any(folder.iterdir()):
         raise PipelineError(f"{folder} is not empty: name a new folder")
-    students = [Student(user + n, folder / f"student{n + 1}") for n in range(count)]
+    there = sorted(os.sched_getaffinity(0))
+    each = min(cores or len(there), len(there))
+    students = [
+        Student(
+            user + n,
+            folder / f"student{n + 1}",
+            tuple(there[(each * n + core) % len(there)] for core in range(each)),
+        )
+        for n in range(count)
+    ]
     for student in students:
         student.folder.mkdir(parents=True, mode=0o700)
         os.chown(student.folder, student.user, student.user)
@@ -161,7 +174,8 @@ def text(found: dict[str, Any]) -> str:
     seconds = found["seconds"]
     same = "all the same" if len(found["models"]) == 1 else f"{len(found['models'])} different"
     return (
-        f"{found['students']} students at once, {os.cpu_count()} cores: the first done after "
+        f"{found['students']} students at once, {os.cpu_count()} cores, each may use "
+        f"{found['cores_each']}: the first done after "
         f"{min(seconds) / 60:.1f} min, the last after {max(seconds) / 60:.1f} min\n"
         f"memory of all together: at most {found['peak_gib']} GiB (measured once a second)\n"
         f"failed: {', '.join(found['failed']) or 'nobody'}; models: {same}\n"

@@ -123,11 +123,11 @@ def require_kit_for_this_python() -> None:
         )
 
 
-def download(environment: Path, folder: Path) -> None:
-    """Fetch what is locked into a folder, for an offline kit, and note for which Python."""
-    lock = str(PROJECT / "requirements.txt")
-    fetch = ("--dest", str(folder), "--no-deps", "--require-hashes", "-r", lock)
-    pip(environment, *fetch, action="download")
+def download(environment: Path, folder: Path, locks: "list[Path]") -> None:
+    """Fetch what these locks name into a folder, for an offline kit, and note for which Python."""
+    for lock in locks:
+        fetch = ("--dest", str(folder), "--no-deps", "--require-hashes", "-r", str(lock))
+        pip(environment, *fetch, action="download")
     (folder / KIT_PYTHON).write_text(f"{THIS_PYTHON}\n")
 
 

@@ -8,9 +8,11 @@ the Python of this environment: 3.11 for 3.11.
 python scripts/offline_kit.py --run output/smoke
 """
 
+import re
 import subprocess
 import sys
 import tarfile
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -61,11 +63,37 @@ def fetched(folder: Path) -> Path:
         PipelineError: what pip's refusal means.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    try:
-        install.download(Path(sys.prefix), folder)
-    except install.Refused as refused:
-        raise PipelineError(str(refused)) from None
+    lock = files.PROJECT / "requirements.txt"
+    with tempfile.TemporaryDirectory() as scratch:
+        second = Path(scratch) / "requirements.txt"
+        second.write_text("".join(of_other_patches(lock.read_text(encoding="utf-8"))))
+        locks = [lock, second] if second.stat().st_size else [lock]
+        try:
+            install.download(Path(sys.prefix), folder, locks)
+        except install.Refused as refused:
+            raise PipelineError(str(refused)) from None
     return folder
+
+
+PIN = re.compile(r"^(\S+==\S+)(?: ; (.*?))? (\\\n(?:    --hash.*\n?)+)", re.MULTILINE)
+
+
+def of_other_patches(lock: str) -> list[str]:
+    """Pins of a lock that this Python leaves out and another patch version of it wants.
+
+    A lock may have one version of a package for 3.11.2 and another for 3.11.7. They come without
+    their marker, or pip would leave them out here too.
+    """
+    from packaging.markers import Marker
+
+    found = []
+    for pin, marker, hashes in PIN.findall(lock):
+        if not marker or Marker(marker).evaluate():
+            continue
+        patches = (f"{install.THIS_PYTHON}.{patch}" for patch in range(30))
+        if any(Marker(marker).evaluate({"python_full_version": full}) for full in patches):
+            found.append(f"{pin} {hashes}")
+    return found
 
 
 def tracked() -> list[Path]:

@@ -22,12 +22,13 @@ from mnist_rknn import command
 @click.command("student_folder", help=__doc__)
 @click.argument("folder", type=command.PATH)
 @click.option("--run", "made", metavar="FOLDER", help="A finished run to start from.")
+@click.option("--kernel", metavar="NAME", help="Kernel of the notebooks, if not python3.")
 @command.answers
-def student_folder(folder: Path, made: str | None):
+def student_folder(folder: Path, made: str | None, kernel: str | None):
     from mnist_rknn.pipeline import runs
     from mnist_rknn.pipeline import student_folder as own
 
-    new = own.prepare(folder, runs.find_run(made) if made else None)
+    new = own.prepare(folder, runs.find_run(made) if made else None, kernel)
     return command.Answer(new, "\n".join(new) or "nothing is missing")
 
 
