@@ -34,6 +34,9 @@ class Exercise(NamedTuple):
     tolerance: float = 1e-6  # relative
 
 
+NOT_YET = "not yet; {}"
+
+
 class Refused(NamedTuple):
     """Something that could not be worked out; equal if it was refused with the same words."""
 
@@ -68,13 +71,13 @@ def check(
 
 
 def _of_function(exercise: Exercise, function: Any) -> str:
-    right, cases, mistakes, _, tolerance = exercise
+    right, cases, mistakes, tolerance = (*exercise[:3], exercise.tolerance)
     if not callable(function):
-        return f"not yet; a function is asked for, and this is {_short(function)}"
+        return NOT_YET.format(f"a function is asked for, and this is {_short(function)}")
     try:
         found = [function(*_copies(case)) for case in cases]
     except Exception as error:  # whatever a first attempt does
-        return f"it stops with {type(error).__name__}: {error}"
+        return "it stops with {}: {}".format(type(error).__name__, " ".join(str(error).split()))
     if any(answer is None or answer is Ellipsis for answer in found):
         return "not written yet"
     wanted = [right(*_copies(case)) for case in cases]
@@ -82,19 +85,27 @@ def _of_function(exercise: Exercise, function: Any) -> str:
         return "right"
     for said, mistake in mistakes.items():
         if _alike(found, [mistake(*_copies(case)) for case in cases], tolerance):
-            return f"not yet; {said}"
-    return f"not yet; {_first_difference(cases, found, wanted, tolerance)}"
+            return NOT_YET.format(said)
+    return NOT_YET.format(_first_difference(cases, found, wanted, tolerance))
 
 
 def _first_difference(cases: tuple[tuple, ...], found: list, wanted: list, tolerance: float) -> str:
     """What an answer gives for the first case in which it is wrong."""
     pairs = zip(found, wanted, strict=True)
     number = next(n for n, pair in enumerate(pairs) if not _same(*pair, tolerance))
-    shapes = np.shape(found[number]), np.shape(wanted[number])
+    shapes = _shape(found[number]), _shape(wanted[number])
     if shapes[0] != shapes[1]:
-        return f"the answer's shape is {shapes[0]}, wanted is {shapes[1]}"
+        return "the answer's shape is {}, wanted is {}".format(*shapes)
     given = ", ".join(_short(argument) for argument in cases[number])
     return f"for ({given}) it gives {_short(found[number])}, wanted is {_short(wanted[number])}"
+
+
+def _shape(value: Any) -> tuple[int, ...] | None:
+    """None for rows of different lengths, which are no array."""
+    try:
+        return np.shape(value)
+    except ValueError:
+        return None
 
 
 def _copies(case: tuple) -> list:
@@ -116,10 +127,10 @@ def _of_value(exercise: Exercise, answer: Any, run: Path | None) -> str:
         return "right"
     for said, mistake in exercise.mistakes.items():
         if _same(found, _read(exercise, mistake(run)), exercise.tolerance):
-            return f"not yet; {said}"
+            return NOT_YET.format(said)
     if isinstance(found, Refused):
-        return f"not yet; {found.why}"
-    return f"not yet; {_likely(found, wanted) or f'{_short(answer)} is not it'}"
+        return NOT_YET.format(found.why)
+    return NOT_YET.format(_likely(found, wanted) or f"{_short(answer)} is not it")
 
 
 def _read(exercise: Exercise, answer: Any) -> Any:
@@ -131,13 +142,12 @@ def _read(exercise: Exercise, answer: Any) -> Any:
 
 def _likely(found: Any, wanted: Any) -> str:
     """What is likely wrong with a value that no mistake of this exercise gives; "" if unknown."""
-    kinds: dict[str, Callable[[Any], bool]]
-    kinds = {"a number": _is_number, "a text": lambda value: isinstance(value, str)}
-    for kind, is_one in kinds.items():
-        if is_one(wanted) and not is_one(found):
-            return f"{kind} is asked for, and nothing else"
+    if isinstance(wanted, str) and not isinstance(found, str):
+        return "a text is asked for, and nothing else"
     if not _is_number(wanted):
         return ""
+    if not _is_number(found):
+        return "a number is asked for, and nothing else"
     signs = (
         ("the sign", _same(found, -wanted, 0.01)),
         ("a share is asked for, 0 to 1, and this is per cent", _same(found, 100 * wanted, 0.01)),
@@ -176,7 +186,7 @@ def _array(value: Any) -> np.ndarray | None:
 
 
 def _short(value: Any) -> str:
-    if isinstance(value, str):
-        return repr(value)
+    if isinstance(value, str) or _shape(value) is None:
+        return repr(value)[:200]
     text = np.array2string(np.asarray(value), separator=", ", threshold=12, precision=3)
     return " ".join(text.split())

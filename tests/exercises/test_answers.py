@@ -21,8 +21,10 @@ OF_A_RUN = {"05.4"}  # the others need none
 MISTAKES = [(name, said) for name, one in answers.EXERCISES.items() for said in one.mistakes]
 JUNK = (
     0, 1, -1, 2, 100, 10**9, 0.5, math.nan, math.inf, True, False, "", "x", "0", "null", [], {},
-    [0], ["x=1"], ["seed=7"], (1, 2), len, lambda *given: 0, lambda *given: given[0],
+    [0], [[1], [1, 2]], object(), ["x=1"], ["seed=7"], (1, 2), len, lambda *given: 0,
+    lambda *given: given[0],
     lambda *given: [], lambda *given: 1 / 0, lambda *given: math.nan, lambda: 1, lambda *given: "x",
+    lambda *given: [[1], [1, 2]], lambda *given: object(), lambda *given: "a\nb",
 )  # fmt: skip
 
 
