@@ -32,7 +32,7 @@ OTHER  := $(if $(filter file default undefined,$(origin PYTHON)),,$(if $(wildcar
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn try smoke evaluate report quantstudy costs compression deploy board test test-all lint lab \
-        list benchmark aistudio figures notebooks site lock clean moved other_python $(STEPS)
+        list benchmark aistudio offline-kit class-trial figures notebooks slides site lock clean moved other_python $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -48,8 +48,10 @@ help:
 	@echo "make compression the lab: smaller networks and files, in one table of the report"
 	@echo "make deploy      pack what goes onto the module         [CODEGEN=yes: Rockchip's demo too]"
 	@echo "make board       copy the pack there, run it, fetch the figures   HOST=10.1.1.144"
-	@echo "make lab         open the notebooks in JupyterLab"
+	@echo "make lab         open the notebooks in JupyterLab   [STUDENT=folder of one's own] [FROM=a finished run]"
 	@echo "make aistudio    output/aistudio.zip: one notebook for Run All on Baidu AI Studio"
+	@echo "make offline-kit one archive with packages, data and a run, to set up without a network [RECIPE=smoke]"
+	@echo "make class-trial eight students at once, as users of their own, on this folder    FOLDER=scratch"
 	@echo "make list        the steps and what is up to date"
 	@echo "make try         what SET changes, beside the finished run, which stays as it is"
 	@echo "make test        set up and run the tests  (test-all: the slow ones whole)"
@@ -58,6 +60,7 @@ help:
 	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
 	@echo "make notebooks   what the notebooks show, written into them    [CHECK=yes] [STEP=03]"
 	@echo "make site        README, docs, notebooks and report as web pages, output/site   [CHECK=yes]"
+	@echo "make slides      the notebooks as slides for a projector, output/slides   [STEP=03] [RECIPE=name]"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(COMMAND) import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS), or its number: make 07"
@@ -152,10 +155,22 @@ list: $(COMMAND)
 aistudio: $(COMMAND)
 	@$(COMMAND) aistudio
 
+# For a room without a network: a finished run goes along, by default that of recipe smoke.
+KIT := $(if $(filter file default undefined,$(origin RECIPE)),smoke,$(RECIPE))
+offline-kit: $(COMMAND)
+	@$(COMMAND) run --recipe $(KIT) --continue
+	@$(PY) scripts/offline_kit.py --run $(or $(MNIST_RKNN_OUTPUT),output)/$(basename $(notdir $(KIT)))
+
+# A class on one machine: as root, as the students are users of their own. See docs/teaching.md.
+class-trial: $(COMMAND)
+	@$(PY) scripts/class_trial.py $(or $(FOLDER),$(error say where the students' folders go: make class-trial FOLDER=/srv/trial))
+
 # Without its news and its search for updates: no pop-up, no request to the network. Warnings of the
 # tools about each other are left out, as in a run without a browser.
+# STUDENT=folder: the notebooks are copied there and the results go there; the project may be read-only.
 lab: $(COMMAND)
-	PYTHONWARNINGS=ignore JUPYTER_CONFIG_PATH=scripts/jupyter $(PY) -m jupyterlab --notebook-dir=. notebooks/00_environment.ipynb
+	$(if $(STUDENT),@$(PY) scripts/student_folder.py "$(STUDENT)" $(if $(FROM),--run "$(FROM)"))
+	$(if $(STUDENT),MNIST_RKNN_OUTPUT="$(STUDENT)/output") PYTHONWARNINGS=ignore JUPYTER_CONFIG_PATH=$(CURDIR)/scripts/jupyter $(PY) -m jupyterlab --notebook-dir="$(or $(STUDENT),.)" $(if $(STUDENT),"$(STUDENT)/")notebooks/00_environment.ipynb
 
 # --- development ----------------------------------------------------------------------
 
@@ -196,6 +211,15 @@ $(SITE)/.ready: docs/requirements-site.txt
 site: $(SITE)/.ready
 	@$(SITE)/bin/python docs/site/build.py --run $(OUT)
 	@$(if $(CHECK),$(SITE)/bin/python docs/site/check.py $(or $(MNIST_RKNN_OUTPUT),output)/site)
+
+# For a projector: slides of the notebooks in output/slides, which load nothing from elsewhere.
+SLIDES := $(VENV)/slides
+$(SLIDES)/.ready: docs/requirements-slides.txt | $(COMMAND)
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes --upgrade --target $(SLIDES) -r $<
+	@touch $@
+
+slides: $(SLIDES)/.ready
+	@$(PY) scripts/slides.py $(STEP) --run $(OUT)
 
 # Resolve requirements.in anew into requirements.txt; needs the package `uv`.
 lock:

@@ -20,6 +20,9 @@ from urllib.parse import urlsplit
 
 PROJECT = Path(__file__).resolve().parents[1]
 LOCKED_TOOLKIT = "2.3.2"
+THIS_PYTHON = "{}.{}".format(*sys.version_info[:2])
+KIT_FOLDER = "data/wheels"  # of an offline kit: the packages themselves, see offline_kit.py
+KIT_PYTHON = "python.txt"  # in it: the Python that they are for
 # Settings of pip that say how packages are reached; all others are left out.
 KEPT = {
     "cache-dir", "cert", "client-cert", "default-timeout", "extra-index-url", "find-links",
@@ -81,6 +84,7 @@ def main(arguments: "list[str]") -> int:
 def packages(environment: Path, toolkit: str) -> None:
     """Make the environment, if there is none, and install what is locked."""
     require_same_python(environment)
+    require_kit_for_this_python()
     make(environment)
     lock = str(PROJECT / "requirements.txt")
     pip(environment, "--no-compile", "--no-deps", "--require-hashes", "-r", lock)
@@ -102,12 +106,29 @@ def require_same_python(environment: Path) -> None:
     if not settings.is_file():
         return
     found = re.search(r"^version\s*=\s*(\d+\.\d+)", settings.read_text(), re.MULTILINE)
-    this = "{}.{}".format(*sys.version_info[:2])
-    if found and found[1] != this:
+    if found and found[1] != THIS_PYTHON:
         raise Refused(
-            f"{environment} is of Python {found[1]}, and this is {this}: run make with "
+            f"{environment} is of Python {found[1]}, and this is {THIS_PYTHON}: run make with "
             f"PYTHON=python{found[1]}, or remove it with `rm -r {environment}` first"
         )
+
+
+def require_kit_for_this_python() -> None:
+    """Refuse an offline kit whose packages are of another Python."""
+    stated = PROJECT / KIT_FOLDER / KIT_PYTHON
+    if stated.is_file() and (version := stated.read_text().strip()) != THIS_PYTHON:
+        raise Refused(
+            f"the packages of this kit are for Python {version}, and this is {THIS_PYTHON}: run "
+            f"make with PYTHON=python{version}, or pack a kit with that Python"
+        )
+
+
+def download(environment: Path, folder: Path, locks: "list[Path]") -> None:
+    """Fetch what these locks name into a folder, for an offline kit, and note for which Python."""
+    for lock in locks:
+        fetch = ("--dest", str(folder), "--no-deps", "--require-hashes", "-r", str(lock))
+        pip(environment, *fetch, action="download")
+    (folder / KIT_PYTHON).write_text(f"{THIS_PYTHON}\n")
 
 
 def make(environment: Path) -> None:
@@ -124,7 +145,7 @@ def make(environment: Path) -> None:
     if not old:
         shutil.rmtree(environment, ignore_errors=True)
     said = result.stdout + result.stderr
-    name = "python{}.{}".format(*sys.version_info[:2])
+    name = f"python{THIS_PYTHON}"
     if "ensurepip" in said or "No module named venv" in said or result.returncode == 0:
         raise Refused(
             f"{sys.executable} cannot make an environment, as it lacks ensurepip: install "
@@ -143,12 +164,16 @@ def has_pip(environment: Path) -> bool:
         return False
 
 
-def pip(environment: Path, *arguments: str) -> None:
-    """Run `pip install` with nothing of the user's but how an index is reached."""
+def pip(environment: Path, *arguments: str, action: str = "install") -> None:
+    """Run pip with nothing of the user's but how an index is reached; a kit needs none."""
     python = str(environment / "bin" / "python")
-    settings = indexes(python, say="-r" in arguments)
+    kit = PROJECT / KIT_FOLDER
+    if kit.is_dir():
+        settings = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(kit)}
+    else:
+        settings = indexes(python, say="-r" in arguments)
     result = subprocess.run(
-        [python, "-m", "pip", "install", "--disable-pip-version-check", "--quiet", *arguments],
+        [python, "-m", "pip", action, "--disable-pip-version-check", "--quiet", *arguments],
         env={**clean(), "PIP_CONFIG_FILE": os.devnull, **settings},
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
@@ -190,6 +215,12 @@ def indexes(python: str, say: bool) -> "dict[str, str]":
 
 def meaning(said: str, settings: "dict[str, str]") -> str:
     """What pip's failure means, in one line."""
+    kit = settings.get("PIP_FIND_LINKS") == str(PROJECT / KIT_FOLDER)
+    if kit and re.search(r"DO NOT MATCH THE HASHES|No matching distribution", said):
+        return (
+            f"{KIT_FOLDER} of this kit does not hold what requirements.txt names: unpack the kit "
+            f"anew, or pack it anew ({last_line(said)})"
+        )
     host = urlsplit(settings.get("PIP_INDEX_URL", "")).hostname or "the package index"
     for pattern, words in MEANINGS:
         match = re.search(pattern, said)

@@ -18,6 +18,7 @@ GROUND = {
     "fonts",
     "plots",
     "lesson",
+    "checking",
 }
 RECIPE = {"recipe", "recipe_file"}
 COMMAND = {"__init__", "__main__", "cli", "command"}

@@ -69,7 +69,12 @@ def stage(project: Path, code: str, run: Path | None, source: Path) -> list[str]
     readme = project / ("README.md" if own else f"README.{code}.md")
     docs, notebooks = (project / name / ("" if own else code) for name in ("docs", "notebooks"))
     places = {readme: Path("README.md")}
-    for folder, name, pattern in ((docs, "docs", "*.md"), (notebooks, "notebooks", "*.ipynb")):
+    solutions = notebooks / "solutions"
+    for folder, name, pattern in (
+        (docs, "docs", "*.md"),
+        (notebooks, "notebooks", "*.ipynb"),
+        (solutions, "notebooks/solutions", "*.ipynb"),
+    ):
         places |= {path: Path(name) / path.name for path in sorted(folder.glob(pattern))}
     if own:
         for page in (docs / "trials" / "README.md", project / "data" / "README.md"):

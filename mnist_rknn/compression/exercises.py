@@ -1,78 +1,15 @@
-"""Exercises of the lab: a student's function is held against the right one, and against wrong ones.
-
-An answer that is just what a known mistake gives is told which mistake that is.
-"""
-
-from collections.abc import Callable
-from typing import Any, NamedTuple
+"""Exercises of the lab: the right functions, the cases to try them on, and the likely mistakes."""
 
 import numpy as np
 
-from ..errors import PipelineError
+from ..checking import Exercise
+from ..checking import check as checked
 from . import huffman, pruning
 
-Function = Callable[..., Any]
 
-
-class Exercise(NamedTuple):
-    """What is asked for."""
-
-    right: Function
-    cases: tuple[tuple, ...]  # arguments
-    mistakes: dict[str, Function]  # what to say about each
-
-
-def check(name: str, function: Function) -> str:
-    """What is right or wrong with a student's function, in one line.
-
-    Raises:
-        PipelineError: there is no such exercise.
-    """
-    if name not in EXERCISES:
-        raise PipelineError(f"no exercise {name!r}: there are {', '.join(EXERCISES)}")
-    right, cases, mistakes = EXERCISES[name]
-    try:
-        found = [function(*_copies(case)) for case in cases]
-    except Exception as error:  # whatever a first attempt does
-        return f"{name}: it stops with {type(error).__name__}: {error}"
-    if any(answer is None or answer is Ellipsis for answer in found):
-        return f"{name}: not written yet"
-    wanted = [right(*_copies(case)) for case in cases]
-    if _alike(found, wanted):
-        return f"{name}: right"
-    for said, mistake in mistakes.items():
-        if _alike(found, [mistake(*_copies(case)) for case in cases]):
-            return f"{name}: not yet; {said}"
-    number = next(n for n, pair in enumerate(zip(found, wanted, strict=True)) if not _same(*pair))
-    shapes = np.shape(found[number]), np.shape(wanted[number])
-    if shapes[0] != shapes[1]:
-        return f"{name}: not yet; the answer's shape is {shapes[0]}, wanted is {shapes[1]}"
-    given = ", ".join(_short(argument) for argument in cases[number])
-    return (
-        f"{name}: not yet; for ({given}) it gives {_short(found[number])}, wanted is "
-        f"{_short(wanted[number])}"
-    )
-
-
-def _copies(case: tuple) -> list:
-    return [np.copy(value) if isinstance(value, np.ndarray) else value for value in case]
-
-
-def _alike(found: list, wanted: list) -> bool:
-    return all(_same(*pair) for pair in zip(found, wanted, strict=True))
-
-
-def _same(first: Any, second: Any) -> bool:
-    try:
-        a, b = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    except (TypeError, ValueError):
-        return False
-    return a.shape == b.shape and bool(np.allclose(a, b, rtol=1e-6, atol=1e-9, equal_nan=True))
-
-
-def _short(value: Any) -> str:
-    text = np.array2string(np.asarray(value), separator=", ", threshold=12, precision=3)
-    return " ".join(text.split())
+def check(name: str, function: object) -> str:
+    """What is right or wrong with a student's function, in one line; see `checking.check`."""
+    return checked(EXERCISES, name, function)
 
 
 # --- what is asked ----------------------------------------------------------------------

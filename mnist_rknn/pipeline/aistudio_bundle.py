@@ -33,7 +33,7 @@ WORDS = {
     " in 05 and 06": " in the configuration cell",
 }
 MARK = re.compile(r"<!-- \[\[\[.*?-->\n?", re.DOTALL)  # of cog, around what is quoted
-LINK = re.compile(r"\]\((\d\d_\w+\.ipynb)\)")
+LINK = re.compile(r"\]\(((?:solutions/)?\d\d_\w+\.ipynb)\)")
 
 
 def build(path: Path | None = None) -> Path:

@@ -142,8 +142,12 @@ def without_docstrings(tree: ast.Module) -> ast.Module:
     return tree
 
 
-def code_cells(path: Path) -> list[str]:
-    """The code cells of a notebook but for its parameters.
+PARAMETERS = frozenset({"parameters"})
+NO_RESULT = PARAMETERS | {"exercise"}  # tags of cells that shape no file of a step
+
+
+def code_cells(path: Path, left_out: frozenset[str] = PARAMETERS) -> list[str]:
+    """The code cells of a notebook but for those with certain tags, such as its parameters.
 
     Raises:
         PipelineError: it is not there, or is none.
@@ -155,7 +159,7 @@ def code_cells(path: Path) -> list[str]:
         return [
             "".join(cell["source"])
             for cell in cells
-            if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", [])
+            if cell["cell_type"] == "code" and not left_out & set(cell["metadata"].get("tags", []))
         ]
     except (ValueError, KeyError, TypeError):
         raise PipelineError(f"{relative(path)} is not a notebook: get it back with git") from None
@@ -164,9 +168,10 @@ def code_cells(path: Path) -> list[str]:
 def notebook_digest(path: Path) -> str:
     """Hash of the code cells of a notebook.
 
-    Text, outputs and metadata do not count, nor do the parameters: a change there is a try.
+    Text, outputs and metadata do not count, nor do the parameters: a change there is a try. Neither
+    do exercises, which come when the step is done: a student's answer makes nothing stale.
     """
-    return hashlib.sha256(json.dumps(code_cells(path)).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(code_cells(path, NO_RESULT)).encode()).hexdigest()
 
 
 def own_data(path: Path, known: OwnData | None = None) -> OwnData | None:

@@ -147,6 +147,37 @@ def test_other_file_than_the_locked_one_is_refused(project):
     assert "another file than the locked one" in refusal(install(project))
 
 
+def offline_kit(project: Path, python: str) -> Path:
+    """The project as an offline kit has it: the packages lie in data/wheels."""
+    wheels = project / "data" / "wheels"
+    wheels.mkdir(parents=True)
+    (project / "tiny_package-1.0-py3-none-any.whl").rename(
+        wheels / "tiny_package-1.0-py3-none-any.whl"
+    )
+    (wheels / "python.txt").write_text(f"{python}\n")
+    return wheels
+
+
+THIS = "{}.{}".format(*sys.version_info[:2])
+
+
+def test_a_kit_asks_no_index_whatever_pip_is_told(project):
+    offline_kit(project, THIS)
+    result = install(project, "index-url = http://127.0.0.1:9/simple", PIP_INDEX_URL="http://x.y")
+    assert result.returncode == 0 and is_installed(project), result.stderr
+    assert result.stdout == ""
+
+
+def test_a_kit_for_another_python_and_one_with_a_file_too_few_say_so(project):
+    wheels = offline_kit(project, "3.9")
+    said = refusal(install(project))
+    assert f"are for Python 3.9, and this is {THIS}" in said and "PYTHON=python3.9" in said
+    (wheels / "python.txt").write_text(THIS)
+    (wheels / "tiny_package-1.0-py3-none-any.whl").unlink()
+    said = refusal(install(project))
+    assert "data/wheels of this kit does not hold" in said and "tiny_package==1.0" in said
+
+
 def test_settings_that_pip_cannot_read_are_named(project):
     assert "pip's own settings cannot be read" in refusal(install(project, "]what"))
 

@@ -181,7 +181,11 @@ def test_saving_a_notebook_with_outputs_changes_nothing(tmp_path):
     parameters["source"] = parameters["source"].replace("[]", '["train.epochs=1"]')  # a try
     nbformat.write(notebook, tmp_path / "saved.ipynb")
     assert graph.notebook_digest(tmp_path / "saved.ipynb") == before
-    notebook.cells[-2]["source"] += "\n1 + 1"
+    answered = next(cell for cell in notebook.cells if "exercise" in cell.metadata.get("tags", []))
+    answered["source"] += "\n2 + 2"  # a student's answer shapes no file
+    nbformat.write(notebook, tmp_path / "answered.ipynb")
+    assert graph.notebook_digest(tmp_path / "answered.ipynb") == before
+    next(cell for cell in notebook.cells if "run.finish" in cell.source)["source"] += "\n1 + 1"
     nbformat.write(notebook, tmp_path / "edited.ipynb")
     assert graph.notebook_digest(tmp_path / "edited.ipynb") != before
 
@@ -282,6 +286,8 @@ NEUTRAL = {
     "fonts": "letters of plots",
     "plots": "pictures for the reader",
     "lesson": "drawings for the reader",
+    "checking": "says what is wrong with an exercise",
+    "exercises": "asked when the step has ended; writes nothing",
     "recipe": "its values are the step's settings",
     "recipe_file": "as above",
     "pipeline": "runs the steps",
