@@ -158,7 +158,7 @@ aistudio: $(COMMAND)
 # For a room without a network: a finished run goes along, by default that of recipe smoke.
 KIT := $(if $(filter file default undefined,$(origin RECIPE)),smoke,$(RECIPE))
 offline-kit: $(COMMAND)
-	@$(COMMAND) run --recipe $(KIT) --continue
+	@$(COMMAND) run --recipe $(KIT) --changes "$$CHANGES"
 	@$(PY) scripts/offline_kit.py --run $(or $(MNIST_RKNN_OUTPUT),output)/$(basename $(notdir $(KIT)))
 
 # A class on one machine: as root, as the students are users of their own. See docs/teaching.md.
