@@ -23,7 +23,18 @@ if TYPE_CHECKING:
 
 NAME = "mnist-rknn"
 LAYOUT: Any = {"max_content_width": 100, "help_option_names": ["-h", "--help"]}
-PATH = click.Path(path_type=Path)
+
+
+class _UserPath(click.Path):
+    """A path in which `~` is the home, also where no shell has said so, as in --output=~/run."""
+
+    def convert(
+        self, value: Any, parameter: click.Parameter | None, context: click.Context | None
+    ) -> Any:
+        return Path(os.fsdecode(super().convert(value, parameter, context))).expanduser()
+
+
+PATH = _UserPath()
 OK, NO, WRONG, INTERRUPTED = 0, 1, 2, 130
 EXIT_STATUS = {
     OK: "all is well",

@@ -287,6 +287,9 @@ def recipe_name(path: Path) -> str:
     return "_".join(filter(None, ("own", letters, _content_key(path))))
 
 
+KEY_BYTES = 65536  # of each file
+
+
 def _content_key(path: Path) -> str:
     """Eight hex digits that follow from what a data set holds."""
     record = path / archives.RECORD
@@ -299,6 +302,8 @@ def _content_key(path: Path) -> str:
         if file.is_file():
             line = f"{file.relative_to(path)}|{file.stat().st_size}\n"
             digest.update(line.encode("utf-8", "surrogateescape"))
+            with file.open("rb") as opened:  # two sets in MNIST's format differ in nothing else
+                digest.update(opened.read(KEY_BYTES))
     return digest.hexdigest()[:8]
 
 

@@ -258,6 +258,14 @@ def test_no_two_sets_share_a_recipe_and_a_choice_is_asked_for(home):
     names = ("手写.zip", "花朵.zip", "data7", "data12345", "data/data12345/my set.zip")
     found = [aistudio.recipe_name(aistudio.find_data_set(name)) for name in names]
     assert len(set(found)) == 4 and found[3] == found[4]
+    for name, pixel in (
+        ("手", b"1"),
+        ("衣", b"2"),
+    ):  # as MNIST and Fashion-MNIST
+        (home / name).mkdir()
+        (home / name / "train-images-idx3-ubyte").write_bytes(pixel * 9)
+    keys = {aistudio.recipe_name(aistudio.find_data_set(name)) for name in ("手", "衣")}
+    assert len(keys) == 2
     archives.pack({"b/1.png": b"b"}, home / "data/data7/第二版 (1).zip")
     with pytest.raises(
         PipelineError, match='holds 2 archives: name one, "data7/my set" or "data7/'
