@@ -185,6 +185,21 @@ def folded(name: str) -> str:
     return " ".join(strip(unicodedata.normalize("NFC", name)).casefold().split())
 
 
+def twin_of(path: Path) -> Path | None:
+    """The file that is there under a name which differs in case or form of accents at most."""
+    try:
+        if path.exists():
+            return path
+    except OSError:  # a name that is too long for one
+        return None
+    folder = twin_of(path.parent) if path != path.parent else None
+    if folder is None or not folder.is_dir():
+        return None
+    wanted = folded(path.name)
+    alike = [file for file in folder.iterdir() if folded(file.name) == wanted]
+    return alike[0] if len(alike) == 1 else None
+
+
 def is_text(name: str) -> bool:
     """Whether a name can be written as UTF-8; one on disk may be of no encoding."""
     return not any("\ud800" <= letter <= "\udfff" for letter in name)

@@ -171,10 +171,15 @@ class _Reader:
             return f"{shown} is a pattern: write every picture's own name, one a line"
         written = Path(text.slashed(line))
         for folder in (self.folder, Path.cwd()):
-            twin = _twin(folder / written)
+            twin = text.twin_of(folder / written)
             if twin is not None:
                 return f"{shown} is missing; {relative(twin)} is there: upper and lower case count"
-        return f"{shown} is missing, seen from {relative(self.folder)} and from here"
+        elsewhere = written.is_absolute() or line.startswith("~")
+        return f"{shown} is missing" + (
+            " on this machine: copy the pictures here and list these"
+            if elsewhere
+            else f", seen from {relative(self.folder)} and from here"
+        )
 
 
 def _forms(name: str) -> tuple[str, str]:
@@ -194,21 +199,6 @@ def _exists(path: Path) -> bool:
 
 def _shown(line: str) -> str:
     return text.shown(line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]}...")
-
-
-def _twin(path: Path) -> Path | None:
-    """A file whose name, or whose folder's, differs in case only."""
-    if _exists(path):
-        return path
-    if path == path.parent:
-        return None
-    folder = _twin(path.parent)
-    if folder is None or not folder.is_dir():
-        return None
-    wanted = text.folded(path.name)
-    return next(
-        (file for file in sorted(folder.iterdir()) if text.folded(file.name) == wanted), None
-    )
 
 
 def _no_picture(file: Path) -> str | None:

@@ -60,8 +60,8 @@ def read_index(folder: Path, labels: list[str]) -> Pictures:
             raise PipelineError(
                 f"{where}: the model has no class {label!r}; its classes are {', '.join(labels)}"
             )
-        file = folder / text_files.slashed(row["file"])
-        if not file.is_file():
+        file = text_files.twin_of(folder / text_files.slashed(row["file"]))
+        if file is None or not file.is_file():
             raise PipelineError(f"{where}: {shown(row['file'])} is not there")
         before, other = files.get(file, (0, label))
         if before:

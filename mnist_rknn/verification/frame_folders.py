@@ -68,11 +68,10 @@ def read_index(folder: Path, labels: str = "0123456789") -> list[Frame]:
             )
         if file in frames:
             raise PipelineError(f"{where}: {shown(file)} stands in the index twice")
-        if not (folder / file).is_file():
+        path = text_files.twin_of(folder / file)
+        if path is None or not path.is_file():
             raise PipelineError(f"{where}: there is no file {shown(file)} in {folder.name}")
-        frames[file] = Frame(
-            folder / file, text, row.get("group") or ALL, _boxes_of(file, text, boxes)
-        )
+        frames[file] = Frame(path, text, row.get("group") or ALL, _boxes_of(file, text, boxes))
     if not frames:
         raise PipelineError("index.csv lists no frame: a line a frame, file,digits[,group]")
     if strange := set(boxes or ()) - set(frames):

@@ -254,6 +254,7 @@ INDEX = {
         "sep=;\nFile; Label ;Group\n.\\p0.png; 0 ;白板\np1.png;1;纸张\n;;\n",
         "utf-8-sig",
     ),
+    "another case": ("file,label,group\nP0.PNG,0,白板\np1.Png,1,纸张\n", "utf-8"),
     "more columns": ('id,file,label,w,group\n7,"p0.png",0,9,白板\n8,p1.png,1,9,纸张\n', "utf-8"),
 }
 
