@@ -56,7 +56,9 @@ def open_graph(model: onnx.ModelProto, inputs: str, outputs: str) -> Graph:
     _require_float_input(source)
     _require_tensor(model, outputs)
     _require_end(model, outputs)
-    onnx_graph.require_logits(only_output(model, outputs))
+    answering = only_output(model, outputs)
+    _require_one_answer(answering)
+    onnx_graph.require_logits(answering)
     return Graph(model, source.name, outputs, remarks)
 
 
@@ -234,6 +236,22 @@ def _flatten_answer(model: onnx.ModelProto, graph: Graph) -> None:
     value = helper.make_tensor_value_info(output.name, TensorProto.FLOAT, [1, classes])
     model.graph.output[0].CopyFrom(value)
     graph.remarks.append(f"its answer is {dimensions}: made [1, {classes}], as the SDK reads it")
+
+
+def _require_one_answer(model: onnx.ModelProto) -> None:
+    """Refuse what answers for places of a picture, as finders of boxes and readers of text do."""
+    for output in onnx.shape_inference.infer_shapes(model).graph.output:
+        dimensions = onnx_graph.shape(output)
+        behind = [length for length in dimensions[1:] if length != 1]  # "?" is not known
+        numbers = [length for length in behind if isinstance(length, int)]
+        ends_in_classes = bool(numbers) and dimensions[-1] == numbers[-1]
+        of_one_tone = len(dimensions) > 3 and dimensions[1] == 1
+        if len(numbers) > 1 or (len(behind) > 1 and (ends_in_classes or of_one_tone)):
+            raise PipelineError(
+                f"load_onnx.outputs: {output.name!r} is {dimensions}, an answer for each of many "
+                "places, and the module's classifier reads one for the whole picture, [1, C]: "
+                "such a network needs a program of its own on the module"
+            )
 
 
 def require_classes(model: onnx.ModelProto) -> int:

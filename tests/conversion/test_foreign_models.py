@@ -208,6 +208,13 @@ def second_input(model) -> None:
     model.graph.input.append(helper.make_tensor_value_info("z", TensorProto.FLOAT, [1]))
 
 
+def maps_only(model) -> None:
+    """A probability for every place, as finders of text end."""
+    del model.graph.node[3:]
+    model.graph.node.append(helper.make_node("Sigmoid", ["p"], ["y"], "map"))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y", TensorProto.FLOAT, None))
+
+
 def zero_weights(model) -> None:
     for tensor in model.graph.initializer:
         tensor.raw_data = bytes(len(tensor.raw_data))
@@ -229,6 +236,7 @@ REFUSED = {  # model, what write() is given, the line
     "no such output": (public_classifier, {"output": "Add.53"}, "no tensor 'Add.53'; the logits are likely 'logits'"),  # noqa: E501
     "no output": (public_classifier, {"output": ""}, "none is written; the logits are likely 'logits'"),  # noqa: E501
     "a map": (lambda: public_classifier(outputs=("p",)), {"output": "r"}, "lies inside the network"),  # noqa: E501
+    "an answer a place": (lambda: changed(maps_only), {"output": "y"}, "an answer for each of many places"),  # noqa: E501
     "height and width": (lambda: public_classifier(("x", [1, 3, 16, 16])), {"size": (1, 3, 16, 32)}, r"is \[1, 3, 16, 16\], \[1, 3, 16, 32\] is written there"),  # noqa: E501
     "exchanged": (lambda: public_classifier(("x", [1, 3, 16, 48])), {"size": (1, 3, 48, 16)}, "height and width are exchanged: write"),  # noqa: E501
     "channels last said": (public_classifier, {"size": (1, 16, 16, 3)}, "channels come first here"),
