@@ -1,5 +1,6 @@
 """The notebooks in JupyterLab, in a real browser: each runs to its end, and nothing pops up."""
 
+import ast
 import json
 import os
 import re
@@ -9,6 +10,7 @@ import socket
 import subprocess
 import time
 from pathlib import Path
+from typing import Any
 from urllib.request import urlopen
 
 import nbformat
@@ -17,31 +19,40 @@ from support.runs import PROJECT
 
 PYTHON = PROJECT / ".venv" / "site" / "bin" / "python"
 NAMES = [path.name for path in sorted((PROJECT / "notebooks").glob("*.ipynb"))]
-# What is long is shortened, where the notebook has a parameter for it.
-SHORT = {"sizes": [20], "seeds": [1], "pictures": 100, "each": 40}
+# What is long is shortened, where the notebook has a parameter for it that is larger.
+SHORT = {
+    "sizes": [20], "seeds": [1], "pictures": 100, "each": 40, "shares": [0.5], "widths": [32, 48],
+    "tuning_pictures": 400, "epochs": {"LeNet300100": [1, 1, 1], "LeNet5": [1, 1, 1]},
+}  # fmt: skip
 
 pytestmark = pytest.mark.skipif(not PYTHON.is_file(), reason="`make site` was not run here")
+
+
+def is_larger(value: Any, short: Any) -> bool:
+    if isinstance(value, dict):
+        return any(map(is_larger, value.values(), short.values()))
+    return sum(value) > sum(short) if isinstance(value, list) else value > short
 
 
 @pytest.fixture(scope="module")
 def project(mnist_folder, tmp_path_factory) -> Path:
     """A clean copy of the project, its notebooks on recipe smoke, and MNIST."""
     project = tmp_path_factory.mktemp("lab") / "project"
-    for name in ("mnist_rknn", "notebooks", "configs", "scripts"):
-        ignored = shutil.ignore_patterns("__pycache__", ".ipynb_checkpoints")
-        shutil.copytree(PROJECT / name, project / name, ignore=ignored)
-    for name in ("requirements.txt", "pyproject.toml", "Makefile"):
-        shutil.copy(PROJECT / name, project)
+    everywhere = shutil.ignore_patterns("__pycache__", ".*")
+    made = {str(PROJECT): {"data", "output"}}  # the package has a folder "data" too
+    shutil.copytree(
+        PROJECT, project, ignore=lambda at, names: everywhere(at, names) | made.get(at, set())
+    )
     (project / "data").mkdir()
     (project / "data" / "mnist").symlink_to(mnist_folder)
     for path in (project / "notebooks").glob("*.ipynb"):
         notebook = nbformat.read(path, as_version=4)
         cell = next(c for c in notebook.cells if "parameters" in c.metadata.get("tags", []))
         cell.source = cell.source.replace('recipe = "mnist"', 'recipe = "smoke"')
-        lines = [line.partition(" = ")[0] for line in cell.source.splitlines()]
-        for name, value in SHORT.items():
-            if name in lines:
-                cell.source += f"\n{name} = {value!r}"
+        for line in cell.source.splitlines():
+            name, _, value = line.partition(" = ")
+            if name in SHORT and is_larger(ast.literal_eval(value.partition("#")[0]), SHORT[name]):
+                cell.source += f"\n{name} = {SHORT[name]!r}"
         nbformat.write(notebook, path)
     return project
 

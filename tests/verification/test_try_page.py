@@ -447,7 +447,7 @@ def test_a_second_language_in_the_table_brings_a_switch(finished, page, chinese)
     page.open(finished / "try.html")
     assert page.text("#languages") == "中文"
     page.run("document.querySelector('#languages a').click()")
-    wait(lambda: page.run("document.documentElement.lang") == "zh")
+    wait(lambda: page.run("document.documentElement?.lang") == "zh")
     assert page.text("#answer") == "还没有" and page.text("[data-text=draw]") == "画图"
     assert page.text("#languages") == "English"
     assert page.messages == []
