@@ -471,7 +471,7 @@ def costs(pictures: int, output: Path | None) -> Answer:
 @pool_options
 @answers
 def smallest(
-    targets: tuple[str, ...], seeds: list[int], output: Path | None, pool: PoolOptions
+    targets: tuple[str, ...], seeds: Sequence[int], output: Path | None, pool: PoolOptions
 ) -> Answer:
     """Train the smallest networks that read 99.0, 99.5 or 99.7 % of MNIST, and pack them.
 
@@ -490,11 +490,9 @@ def smallest(
 
     recipe, folder = recipe_file.load("mnist"), output or OUTPUT / "smallest"
     where, source = pool.pool(small_networks.PACKAGES), sources.load_source(recipe)
+    wanted, seeds = targets or small_networks.DESIGNS, seeds or networks.SEEDS
     with locked(folder, "smallest", "finished trainings are kept, run again to go on"):
-        rows = networks.study(
-            recipe, source, folder, targets or small_networks.DESIGNS, seeds or networks.SEEDS, where,
-            pool.twice,
-        )  # fmt: skip
+        rows = networks.study(recipe, source, folder, wanted, seeds, where, pool.twice)
     data = [networks.to_json(row) for row in rows]
     return Answer(data, networks.table(rows).to_string(index=False))
 
