@@ -271,7 +271,11 @@ def pool_options(command: Callable) -> Callable:
     @click.option("--workers", type=int, help="Processes.  [default: one a core]")
     @click.option("--scheduler", metavar="URL", help="Of Dask, instead: tcp://HOST:8786.")
     @click.option(
-        "--twice", default=0, metavar="N", help="Compute N finished cells again, and compare."
+        "--twice",
+        type=click.IntRange(0),
+        default=0,
+        metavar="N",
+        help="Compute N finished cells again, and compare.",
     )
     @functools.wraps(command)
     def with_pool(workers: int | None, scheduler: str | None, twice: int, **rest: Any) -> Any:

@@ -62,9 +62,9 @@ class Design(NamedTuple):
 
 
 DESIGNS: dict[str, Design] = {
-    "99.0": Design((6, 8, 8, 12, 12), bits=3, epochs=(12, 6)),
-    "99.5": Design((12, 20, 20, 24, 32), bits=3, epochs=(18, 8)),
-    "99.7": Design((24, 40, 40, 56, 64), bits=4, epochs=(40, 16)),
+    "99.0": Design((6, 8, 8, 12, 12), bits=3, epochs=(14, 8)),
+    "99.5": Design((12, 20, 20, 24, 32), bits=3, epochs=(30, 14)),
+    "99.7": Design((24, 36, 36, 52, 64), bits=4, epochs=(30, 14)),
 }
 """By the percentage of the test images that they are to read."""
 

@@ -5,6 +5,7 @@ of all that it depends on: a finished cell is not computed again, and what ends 
 cells that were running. Where a cell is computed a second time, both results must agree.
 """
 
+import contextlib
 import functools
 import hashlib
 import math
@@ -13,7 +14,7 @@ import os
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from importlib import metadata
 from pathlib import Path
@@ -55,12 +56,13 @@ class Outcome(NamedTuple):
     log: str = ""  # what the tools printed, where it failed
 
 
+Outcomes = Generator[tuple[Task, Outcome], None, None]  # closed where not all are taken
+
+
 class Pool(Protocol):
     """Where cells are computed."""
 
-    def outcomes(
-        self, compute: Compute, tasks: Sequence[Task], inputs: Path
-    ) -> Iterator[tuple[Task, Outcome]]:
+    def outcomes(self, compute: Compute, tasks: Sequence[Task], inputs: Path) -> Outcomes:
         """Each task with what became of it, in the order in which they end."""
 
 
@@ -88,8 +90,11 @@ def run(
     tasks = list(tasks)
     finished = [task for task in tasks if task.target.is_file()]
     wanted = [task for task in tasks if not task.target.is_file()] + finished[:twice]
-    with tqdm(total=len(wanted), unit="cell", file=sys.stdout, leave=False) as bar:
-        for task, outcome in (pool or Processes()).outcomes(compute, wanted, inputs):
+    with (
+        tqdm(total=len(wanted), unit="cell", file=sys.stdout, leave=False) as bar,
+        contextlib.closing((pool or Processes()).outcomes(compute, wanted, inputs)) as outcomes,
+    ):
+        for task, outcome in outcomes:
             if outcome.error:
                 if outcome.log:
                     write_text(task.target.with_suffix(".log"), outcome.log)
@@ -158,9 +163,7 @@ class Processes:
             raise PipelineError(f"{workers} workers compute nothing: choose 1 or more")
         self._workers = workers or cores()
 
-    def outcomes(
-        self, compute: Compute, tasks: Sequence[Task], inputs: Path
-    ) -> Iterator[tuple[Task, Outcome]]:
+    def outcomes(self, compute: Compute, tasks: Sequence[Task], inputs: Path) -> Outcomes:
         """See `Pool`."""
         batch = _CELLS_A_PROCESS * self._workers
         for start in range(0, len(tasks), batch):
@@ -180,9 +183,7 @@ def _use_one_thread() -> None:
     os.environ.update(ONE_THREAD)
 
 
-def as_they_end(
-    jobs: dict[Future[Outcome], Task], give_up: Callable[[], None]
-) -> Iterator[tuple[Task, Outcome]]:
+def as_they_end(jobs: dict[Future[Outcome], Task], give_up: Callable[[], None]) -> Outcomes:
     """The tasks of jobs with their outcomes; `give_up` is called if not all are taken."""
     try:
         for job in as_completed(jobs):

@@ -77,7 +77,7 @@ class Cluster:
 
     def outcomes(
         self, compute: cells.Compute, tasks: Sequence[cells.Task], inputs: Path
-    ) -> Iterator[tuple[cells.Task, cells.Outcome]]:
+    ) -> cells.Outcomes:
         """See `cells.Pool`.
 
         Raises:
@@ -105,7 +105,11 @@ class Cluster:
                     one.submit(_on_worker, *arguments, pickle.dumps((compute, tasks[-1].about)))
                 ] = tasks[-1]
             with self._plain_errors():
-                yield from cells.as_they_end(jobs, lambda: every.shutdown(wait=False))
+                try:
+                    yield from cells.as_they_end(jobs, lambda: every.shutdown(wait=False))
+                finally:
+                    if client.status == "running":  # the scheduler would keep the files
+                        client.unregister_worker_plugin(sent.name)
 
     @contextlib.contextmanager
     def _connected(self) -> Iterator["distributed.Client"]:
