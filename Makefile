@@ -31,7 +31,7 @@ OTHER  := $(if $(filter file default undefined,$(origin PYTHON)),,$(if $(wildcar
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .SUFFIXES:
-.PHONY: help setup check rknn try smoke evaluate report quantstudy costs compression deploy board test test-all lint lab \
+.PHONY: help setup check rknn try smoke evaluate report quantstudy cluster costs compression deploy board test test-all lint lab \
         list benchmark aistudio offline-kit class-trial figures notebooks slides site lock clean moved other_python $(STEPS)
 
 help:
@@ -44,6 +44,7 @@ help:
 	@echo "                 or on digits as pen trajectories       PEN=file.jsonl.gz"
 	@echo "make report      all that was measured on one page, output/$(RECIPE)/report.html"
 	@echo "make quantstudy  choose the quantization on evidence     [WRITE=yes: into the recipe]"
+	@echo "make cluster     workers here, to practise with   [quantstudy SCHEDULER=tcp://HOST:8786]"
 	@echo "make costs       what other networks would cost on this NPU"
 	@echo "make compression the lab: smaller networks and files, in one table of the report"
 	@echo "make deploy      pack what goes onto the module         [CODEGEN=yes: Rockchip's demo too]"
@@ -127,9 +128,18 @@ report: $(COMMAND)
 # The builds first, with a progress bar in the terminal; the notebook then finds them done.
 quantstudy: $(COMMAND)
 	@$(MADE) 05_convert
-	@$(COMMAND) quantstudy --run $(OUT) $(if $(WRITE),--write)
+	@$(COMMAND) quantstudy --run $(OUT) $(if $(WRITE),--write) $(if $(SCHEDULER),--scheduler "$(SCHEDULER)")
 	@$(MADE) 08_quantization
 	@$(COMMAND) report --run $(OUT)
+
+# A scheduler and workers on this machine, until Ctrl-C; what they need on top of the lock.
+CLUSTER := $(VENV)/.cluster
+$(CLUSTER): docs/requirements-cluster.txt | $(COMMAND)
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
+	@touch $@
+
+cluster: $(CLUSTER)
+	@$(PY) scripts/cluster.py $(if $(WORKERS),--workers $(WORKERS))
 
 costs: $(COMMAND)
 	@$(COMMAND) costs

@@ -17,12 +17,14 @@ from .command import (
     Answer,
     Chosen,
     Headings,
+    PoolOptions,
     answers,
     locked,
     numbers_option,
     of_a_recipe,
     of_a_run,
     output_option,
+    pool_options,
     start,
     steps_argument,
 )
@@ -406,7 +408,7 @@ def compare(first: Path, second: Path) -> Answer:
 @numbers_option("--sizes", "Numbers of calibration pictures.  [default: from 1 to 500]")
 @numbers_option("--seeds", "Seeds for choosing these.  [default: three of them]")
 @click.option("--pictures", type=int, help="Validation pictures to score each build on.")
-@click.option("--workers", type=int, help="Processes.  [default: one a core]")
+@pool_options
 @click.option("--write", is_flag=True, help="Write the winner into the recipe.")
 @answers
 def quantstudy(
@@ -414,7 +416,7 @@ def quantstudy(
     sizes: list[int],
     seeds: list[int],
     pictures: int | None,
-    workers: int | None,
+    pool: PoolOptions,
     write: bool,
 ) -> Answer:
     """Study the quantization: algorithm, method, calibration pictures; 129 builds.
@@ -425,13 +427,15 @@ def quantstudy(
     \b
     mnist-rknn quantstudy --run mnist
     mnist-rknn quantstudy --sizes 20,100 --seeds 1,2
+    mnist-rknn quantstudy --scheduler tcp://HOST:8786     over machines, see `make cluster`
     """
     from .verification import quantstudy as study
 
     recipe, folder = chosen.recipe, chosen.folder
-    cells = study.grid(sizes or study.SIZES, seeds or study.SEEDS)
+    where, count = pool.pool(study.PACKAGES), pictures or study.PICTURES
+    grid = study.grid(sizes or study.SIZES, seeds or study.SEEDS)
     with locked(folder, "quantstudy", "finished cells are kept, run again to go on"):
-        rows = study.run(recipe, folder, cells, pictures or study.PICTURES, workers)
+        rows = study.run(recipe, folder, grid, count, where, pool.twice)
         found = study.conclude(recipe, folder, rows)
     text, written = study.text(found), None
     if write:
@@ -458,6 +462,39 @@ def costs(pictures: int, output: Path | None) -> Answer:
     from .verification import costs as networks
 
     return Answer(networks.study(pictures, output))
+
+
+@cli.under("What was measured", "smallest")
+@click.option("--target", "targets", multiple=True, metavar="PERCENT", help="99.0, 99.5 or 99.7.")
+@numbers_option("--seeds", "Seeds of the trainings.  [default: 1,2,3]")
+@output_option("Folder of the results.", "output/smallest")
+@pool_options
+@answers
+def smallest(
+    targets: tuple[str, ...], seeds: Sequence[int], output: Path | None, pool: PoolOptions
+) -> Answer:
+    """Train the smallest networks that read 99.0, 99.5 or 99.7 % of MNIST, and pack them.
+
+    Their designs are chosen on validation pictures, the test images are read once, by the network
+    that comes out of the file. Finished trainings are kept.
+
+    \b
+    mnist-rknn smallest --target 99.5 --seeds 1
+    mnist-rknn smallest --scheduler tcp://HOST:8786
+    """
+    from . import recipe_file
+    from .compression import small_networks
+    from .compression import smallest as networks
+    from .data import sources
+    from .files import OUTPUT
+
+    recipe, folder = recipe_file.load("mnist"), output or OUTPUT / "smallest"
+    where, source = pool.pool(small_networks.PACKAGES), sources.load_source(recipe)
+    wanted, seeds = targets or small_networks.DESIGNS, seeds or networks.SEEDS
+    with locked(folder, "smallest", "finished trainings are kept, run again to go on"):
+        rows = networks.study(recipe, source, folder, wanted, seeds, where, pool.twice)
+    data = [networks.to_json(row) for row in rows]
+    return Answer(data, networks.table(rows).to_string(index=False))
 
 
 @cli.under("Onto the module", "deploy")

@@ -18,6 +18,7 @@ from .errors import PipelineError
 from .files import PROJECT
 
 if TYPE_CHECKING:
+    from .pipeline.cells import Pool
     from .pipeline.runs import MadeWith
     from .recipe import Recipe
 
@@ -248,6 +249,50 @@ def numbers_option(name: str, text: str) -> Callable:
             raise click.BadParameter("write whole numbers, such as 20,100") from None
 
     return click.option(name, callback=read, multiple=True, metavar="N,N,...", help=text)
+
+
+class PoolOptions(NamedTuple):
+    """Where the cells of a study are computed."""
+
+    workers: int | None
+    scheduler: str | None
+    twice: int
+
+    def pool(self, packages: tuple[str, ...]) -> "Pool":
+        """What was asked for.
+
+        Args:
+            packages: those that the study's results depend on.
+
+        Raises:
+            PipelineError: it is not to be had.
+        """
+        from .pipeline import cells, cluster
+
+        if not self.scheduler:
+            return cells.Processes(self.workers)
+        if self.workers:
+            raise click.UsageError("--scheduler has workers of its own: leave --workers out")
+        return cluster.Cluster(self.scheduler, packages)
+
+
+def pool_options(command: Callable) -> Callable:
+    """`--workers`, `--scheduler` and `--twice`, as one argument of type `PoolOptions`."""
+
+    @click.option("--workers", type=int, help="Processes.  [default: one a core]")
+    @click.option("--scheduler", metavar="URL", help="Of Dask, instead: tcp://HOST:8786.")
+    @click.option(
+        "--twice",
+        type=click.IntRange(0),
+        default=0,
+        metavar="N",
+        help="Compute N finished cells again, and compare.",
+    )
+    @functools.wraps(command)
+    def with_pool(workers: int | None, scheduler: str | None, twice: int, **rest: Any) -> Any:
+        return command(pool=PoolOptions(workers, scheduler, twice), **rest)
+
+    return with_pool
 
 
 # --- the commands ---------------------------------------------------------------------

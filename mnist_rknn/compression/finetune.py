@@ -17,6 +17,7 @@ from .sharing import Shared
 
 BATCH = 128
 Prepare = Callable[[np.ndarray], np.ndarray]  # uint8 [n, H, W, ...] to float32 [n, C, H, W]
+Distort = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # uint8 [n, H, W, ...], both
 
 
 def gray(images: np.ndarray) -> np.ndarray:
@@ -46,6 +47,7 @@ def fit(
     seed: int,
     shift: int = 1,
     after_step: Callable[[float], None] = lambda _: None,
+    distort: Distort | None = None,
 ) -> float:
     """Train with Adam, the rate falling to zero along a cosine.
 
@@ -58,6 +60,7 @@ def fit(
         shift: pixels by which each picture is moved at most, anew each time it is seen.
         after_step: called after every step with the share of the training that is done; may
             change the weights.
+        distort: what is done to the pictures of a batch instead of moving them.
 
     Returns:
         Mean loss of the last tenth of the steps.
@@ -82,7 +85,9 @@ def fit(
         if step % a_epoch == 0:
             order = generator.permutation(len(images))
         chosen = order[step % a_epoch * BATCH :][:BATCH]
-        batch = prepare(shifted(images[chosen], shift, generator))
+        seen = images[chosen]
+        seen = distort(seen, generator) if distort else shifted(seen, shift, generator)
+        batch = prepare(seen)
         logits = network(paddle.to_tensor(batch))
         loss = nn.functional.cross_entropy(logits, paddle.to_tensor(classes[chosen, None]))
         loss.backward()
@@ -170,4 +175,31 @@ class Tying:
     def __call__(self, _: float) -> None:
         for name, parameter in self._parameters.items():
             self.shared[name] = self.shared[name].fitted(parameter.numpy())
+            parameter.set_value(self.shared[name].values)
+
+
+class Clustering:
+    """Lets weights change their cluster while they are trained: for `after_step`.
+
+    The network computes with the codebook's values. Beside them stands what each weight would be:
+    it takes every step of the optimiser, moves to the nearest value, and the values to the mean of
+    those that are theirs (a step of k-means). The gradient passes as if nothing were rounded, the
+    straight-through estimator (Bengio, Leonard and Courville, 2013).
+
+    Args:
+        parameters: by name.
+        shared: what each of them is at the start.
+    """
+
+    def __init__(self, parameters: Mapping[str, paddle.Tensor], shared: Mapping[str, Shared]):
+        self._parameters, self.shared = dict(parameters), dict(shared)
+        self._meant = {name: parameters[name].numpy() for name in shared}
+        for name, found in shared.items():
+            parameters[name].set_value(found.values)
+
+    def __call__(self, _: float) -> None:
+        for name, parameter in self._parameters.items():
+            before = self.shared[name]
+            meant = self._meant[name] + (parameter.numpy() - before.values)
+            self._meant[name], self.shared[name] = meant, before.nearest(meant).fitted(meant)
             parameter.set_value(self.shared[name].values)

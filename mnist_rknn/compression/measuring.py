@@ -1,8 +1,9 @@
 """A network of the lab on the NPU, as far as a PC can tell: layer table and simulator."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from ..capture import log_handlers_to, output_to
 from ..conversion import inference, onnx_graph, rknn_simulator, rknn_toolkit
 from ..data import dataset
 from ..files import replacing
-from ..recipe import Image, Recipe
+from ..recipe import Export, Image, Recipe
 from ..records import Accuracy, Compilation
 from ..verification import metrics
 
@@ -58,10 +59,19 @@ def answers(model: onnx.ModelProto, images: np.ndarray, image: Image) -> np.ndar
 
 
 def export(network: nn.Layer, recipe: Recipe, path: Path) -> None:
+    """`export_as` for colour pictures of the recipe's size.
+
+    Args:
+        network: takes float32 [1, 3, H, W].
+    """
+    export_as(network, [1, 3, recipe.image.height, recipe.image.width], path, recipe.export.opset)
+
+
+def export_as(network: nn.Layer, shape: list[int], path: Path, opset: int = Export().opset) -> None:
     """Write a network that answers with logits as slim ONNX, as notebook 03 does step by step.
 
     Args:
-        network: takes float32 [1, 3, H, W] of the recipe's size.
+        network: takes float32 of this shape.
 
     Raises:
         PipelineError: the graph has a dimension left open, or no logits at its end.
@@ -69,7 +79,6 @@ def export(network: nn.Layer, recipe: Recipe, path: Path) -> None:
     import onnxslim
     import paddle2onnx
 
-    shape = [1, 3, recipe.image.height, recipe.image.width]
     network.eval()
     log = path.with_suffix(".log")
     with (
@@ -83,7 +92,7 @@ def export(network: nn.Layer, recipe: Recipe, path: Path) -> None:
             f"{saved}.json",
             f"{saved}.pdiparams",
             save_file=f"{saved}.onnx",
-            opset_version=recipe.export.opset,
+            opset_version=opset,
             auto_upgrade_opset=False,
             optimize_tool="None",
         )
@@ -95,10 +104,20 @@ def export(network: nn.Layer, recipe: Recipe, path: Path) -> None:
     log.unlink()
 
 
-def compile_only(recipe: Recipe, model: Path, calibration: Path, log: Path) -> Compilation:
-    """The compiler's layer table of a slim ONNX model; nothing is run."""
+def compile_only(
+    recipe: Recipe,
+    model: Path,
+    calibration: Path,
+    log: Path,
+    others: Mapping[str, Any] = MappingProxyType({}),
+) -> Compilation:
+    """The compiler's layer table of a slim ONNX model; nothing is run.
+
+    Args:
+        others: arguments of `RKNN.config` instead of the recipe's.
+    """
     with rknn_toolkit.captured(log):
-        arguments = rknn_toolkit.config_arguments(recipe)
+        arguments = {**rknn_toolkit.config_arguments(recipe), **others}
         rknn = rknn_toolkit.build(arguments, model, calibration, log, verbose=True)
         rknn.release()
     found = rknn_toolkit.parse_log(log)

@@ -53,6 +53,13 @@ class Shared(NamedTuple):
         means = np.where(members > 0, sums / np.maximum(members, 1), self.codebook)
         return Shared(means.astype(np.float32), self.indices)
 
+    def nearest(self, weights: np.ndarray) -> "Shared":
+        """The same codebook, each weight in the cluster of the value it is nearest to."""
+        codebook = np.sort(self.codebook)
+        between = (codebook[1:] + codebook[:-1]) / 2
+        found = np.searchsorted(between, weights).astype(np.int16)
+        return Shared(codebook, np.where(self.indices == ZERO, np.int16(ZERO), found))
+
 
 def share(weights: np.ndarray, bits: int) -> Shared:
     """Cluster the weights that are not zero.
@@ -75,10 +82,8 @@ def share(weights: np.ndarray, bits: int) -> Shared:
         codebook = distinct if len(distinct) else np.zeros(1, np.float32)
         indices[alive] = np.searchsorted(distinct, values)
         return Shared(codebook, indices)
-    codebook = _centroids(values, 2**bits)
-    between = (codebook[1:] + codebook[:-1]) / 2
-    indices[alive] = np.searchsorted(between, values)
-    return Shared(codebook, indices).fitted(weights)
+    indices[alive] = 0
+    return Shared(_centroids(values, 2**bits), indices).nearest(weights).fitted(weights)
 
 
 def _centroids(values: np.ndarray, count: int) -> np.ndarray:

@@ -2,19 +2,15 @@
 
 Every cell is a build with the real toolkit, scored in its simulator on validation pictures. A
 finished cell is a small file, named by a hash of all that it depends on: repeating the study
-costs nothing, and a kill loses the cells that were running.
+costs nothing, and a kill loses the cells that were running (`pipeline/cells.py`).
 """
 
 import functools
 import hashlib
 import json
-import multiprocessing
-import sys
 import tempfile
-import time
 from collections import defaultdict
 from collections.abc import Iterable
-from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata
 from pathlib import Path
@@ -24,14 +20,13 @@ import numpy as np
 import pandas as pd
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
-from tqdm import tqdm
 
 from .. import recipe_file
 from ..conversion import calibration, inference, rknn_simulator
 from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, sha256, write_json
-from ..machine import cores
+from ..pipeline import cells
 from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
 from ..records import Score, SecondOpinion, Study, checked
 from . import metrics
@@ -42,7 +37,7 @@ SIZES = (1, 10, 20, 50, 100, 200, 500)
 SEEDS = (1, 2, 3)
 BAD = ("all black", "one class", "other normalisation")
 PICTURES = 2000  # validation pictures that a cell is scored on
-_CELLS_A_PROCESS = 40  # the toolkit keeps some memory of every build
+PACKAGES = ("rknn-toolkit2", "onnxruntime", "numpy", "opencv-python-headless")  # results depend on
 
 
 @dataclass(frozen=True)
@@ -76,9 +71,10 @@ def grid(
 def run(
     recipe: Recipe,
     folder: Path,
-    cells: list[Cell],
+    grid: list[Cell],
     pictures: int = PICTURES,
-    workers: int | None = None,
+    pool: cells.Pool | None = None,
+    twice: int = 0,
 ) -> list[dict[str, Any]]:
     """Build and score cells that are not in the cache, in parallel, with a progress bar.
 
@@ -86,7 +82,8 @@ def run(
         recipe: what all cells share: image, level of optimization, toolkit.
         folder: a run whose steps up to 03 are done; results go to its `quantstudy/`.
         pictures: validation pictures to score on, equally many of each kind.
-        workers: processes; None for as many as there are cores for this process.
+        pool: where the cells are computed; None for a process a core on this machine.
+        twice: compute so many of the finished cells once more, and compare.
 
     Returns:
         For each cell that the training pictures suffice for, in the order given: its fields and
@@ -94,14 +91,14 @@ def run(
         `lowest_cosine` of the logits, `seconds`.
 
     Raises:
-        PipelineError: a build fails, or there are too few training pictures for any list.
+        PipelineError: a build fails, two computations of a cell differ, or there are too few
+            training pictures for any list.
     """
     slim = folder / f"{recipe.name}.slim.onnx"
     if not slim.is_file():
         raise PipelineError(f"{relative(slim)} is missing: run 03_export first")
     scored = _scoring_files(folder, pictures)
     train = dataset.read_split(folder / "dataset", "train")
-    cells = _possible(cells, train)
     digest = functools.cache(sha256)
     shared = {
         "onnx": sha256(slim),
@@ -110,19 +107,44 @@ def run(
         "image": recipe.image.model_dump(),
         "optimization_level": recipe.rknn.optimization_level,
     }
-    tasks = []
-    for cell in cells:
-        chosen = _calibration_files(cell, train)
-        key = _digest({**shared, **asdict(cell), "list": [digest(file) for file in chosen]})
-        tasks.append((cell, chosen, folder / "quantstudy" / f"{key}.json"))
-    missing = [task for task in tasks if not task[2].is_file()]
-    if missing:
-        images = inference.in_network_order(dataset.read_images(scored.files), recipe.image)
-        reference = inference.run_onnx(slim, images, recipe.image)
-        # The longest first, so that none is left over at the end.
-        missing.sort(key=lambda task: (task[0].algorithm != "mmse", -task[0].images))
-        _run_missing(recipe, slim, missing, images, scored.classes, reference, workers)
-    return [read_json(path) for *_, path in tasks]
+    tasks, listed = [], dict[str, Path]()
+    for cell in _possible(grid, train):
+        files = _calibration_files(cell, train)
+        chosen = [digest(file) for file in files]
+        listed.update(zip(chosen, files, strict=True))
+        key = _digest({**shared, **asdict(cell), "list": chosen})
+        target = folder / "quantstudy" / f"{key}.json"
+        tasks.append(cells.Task(_title(cell), (recipe, cell, chosen), target))
+    if not twice and all(task.target.is_file() for task in tasks):
+        return [read_json(task.target) for task in tasks]
+    order = sorted(tasks, key=_longest_first)
+    with tempfile.TemporaryDirectory() as scratch:
+        _write_inputs(Path(scratch), recipe, slim, scored, listed)
+        cells.run(_run_cell, order, Path(scratch), pool, twice)
+    return [read_json(task.target) for task in tasks]
+
+
+def _title(cell: Cell) -> str:
+    return f"{cell.algorithm}, {cell.method}, {cell.images} pictures, seed {cell.seed}" + (
+        "" if cell.calibration == "balanced" else f", {cell.calibration}"
+    )
+
+
+def _longest_first(task: cells.Task) -> tuple[bool, int]:
+    _, cell, _ = task.about
+    return cell.algorithm != "mmse", -cell.images
+
+
+def _write_inputs(
+    target: Path, recipe: Recipe, slim: Path, scored: dataset.Split, listed: dict[str, Path]
+) -> None:
+    """The files that all cells read: the model, what is scored, and calibration pictures."""
+    (target / "slim.onnx").symlink_to(slim.absolute())
+    for digest, file in listed.items():
+        (target / f"{digest}{file.suffix}").symlink_to(file.absolute())
+    images = inference.in_network_order(dataset.read_images(scored.files), recipe.image)
+    reference = inference.run_onnx(slim, images, recipe.image)
+    np.savez(target / "scored.npz", images=images, classes=scored.classes, reference=reference)
 
 
 def _scoring_files(folder: Path, pictures: int) -> dataset.Split:
@@ -166,71 +188,31 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:20]
 
 
-def _run_missing(
-    recipe: Recipe,
-    slim: Path,
-    tasks: list[tuple[Cell, list[Path], Path]],
-    images: np.ndarray,
-    classes: np.ndarray,
-    reference: np.ndarray,
-    workers: int | None,
-) -> None:
-    workers = workers or cores()
-    with (
-        tempfile.TemporaryDirectory() as scratch,
-        tqdm(total=len(tasks), unit="cell", file=sys.stdout, leave=False) as bar,
-    ):
-        shared = Path(scratch) / "scored.npz"
-        np.savez(shared, images=images, classes=classes, reference=reference)
-        batch = _CELLS_A_PROCESS * workers
-        for start in range(0, len(tasks), batch):
-            with ProcessPoolExecutor(
-                workers,
-                mp_context=multiprocessing.get_context("spawn"),
-                initializer=_start_worker,
-                initargs=(recipe, slim, shared),
-            ) as pool:
-                jobs = [pool.submit(_run_cell, *task) for task in tasks[start : start + batch]]
-                try:
-                    for job in as_completed(jobs):
-                        job.result()
-                        bar.update()
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
+@functools.lru_cache(maxsize=1)
+def _scored(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path) as arrays:
+        return dict(arrays)
 
 
-_worker: tuple[Recipe, Path, dict[str, np.ndarray]]
-
-
-def _start_worker(recipe: Recipe, slim: Path, shared: Path) -> None:
-    global _worker
-    with np.load(shared) as arrays:
-        _worker = recipe, slim, dict(arrays)
-
-
-def _run_cell(cell: Cell, files: list[Path], target: Path) -> None:
-    """Build and score one cell and write its file."""
-    recipe, slim, arrays = _worker
-    start = time.perf_counter()
-    with tempfile.TemporaryDirectory() as scratch:
-        if cell.calibration == "all black":
-            black = Path(scratch) / "black.bmp"
-            dataset.write_image(
-                black, np.zeros((recipe.image.height, recipe.image.width, 3), np.uint8)
-            )
-            files = [black]
-        listed = Path(scratch) / "calibration.txt"
-        calibration.write_list(listed, files)
-        wanted = with_setting(recipe, cell.algorithm, cell.method)
-        if cell.calibration == "other normalisation":
-            other = wanted.image.model_copy(update={"mean": [0.0] * 3, "std": [255.0] * 3})
-            wanted = wanted.model_copy(update={"image": other})
-        rknn = rknn_simulator.build(wanted, slim, listed, target.with_suffix(".log"))
-        logits = rknn_simulator.run_simulator(rknn, arrays["images"])
-        rknn.release()
-    write_json(target, {**asdict(cell), **score(logits, arrays["reference"], arrays["classes"]),
-                        "seconds": round(time.perf_counter() - start, 1)})  # fmt: skip
+def _run_cell(inputs: Path, scratch: Path, about: tuple[Recipe, Cell, list[str]]) -> dict[str, Any]:
+    """Build and score one cell; see `cells.Compute`."""
+    recipe, cell, chosen = about
+    arrays = _scored(inputs / "scored.npz")
+    files = [next(inputs.glob(f"{digest}.*")) for digest in chosen]
+    if cell.calibration == "all black":
+        black = np.zeros((recipe.image.height, recipe.image.width, 3), np.uint8)
+        files = [scratch / "black.bmp"]
+        dataset.write_image(files[0], black)
+    listed = scratch / "calibration.txt"
+    calibration.write_list(listed, files)
+    wanted = with_setting(recipe, cell.algorithm, cell.method)
+    if cell.calibration == "other normalisation":
+        other = wanted.image.model_copy(update={"mean": [0.0] * 3, "std": [255.0] * 3})
+        wanted = wanted.model_copy(update={"image": other})
+    rknn = rknn_simulator.build(wanted, inputs / "slim.onnx", listed, scratch / "build.log")
+    logits = rknn_simulator.run_simulator(rknn, arrays["images"])
+    rknn.release()
+    return {**asdict(cell), **score(logits, arrays["reference"], arrays["classes"])}
 
 
 def with_setting(recipe: Recipe, algorithm: str, method: str) -> Recipe:
@@ -264,8 +246,8 @@ def settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if row["calibration"] == "balanced":
             groups[row["algorithm"], row["method"], row["images"]].append(row)
     found = []
-    for (algorithm, method, images), cells in groups.items():
-        accuracies = [cell["accuracy"] for cell in cells]
+    for (algorithm, method, images), drawn in groups.items():
+        accuracies = [cell["accuracy"] for cell in drawn]
         found.append(
             {
                 "algorithm": algorithm,
@@ -273,10 +255,10 @@ def settings(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
                 "images": images,
                 "accuracy": float(np.mean(accuracies)),
                 "spread": max(accuracies) - min(accuracies),
-                "cosine": float(np.mean([cell["cosine"] for cell in cells])),
-                "lowest_cosine": min(cell["lowest_cosine"] for cell in cells),
-                "agreement": float(np.mean([cell["agreement"] for cell in cells])),
-                "seeds": len(cells),
+                "cosine": float(np.mean([cell["cosine"] for cell in drawn])),
+                "lowest_cosine": min(cell["lowest_cosine"] for cell in drawn),
+                "agreement": float(np.mean([cell["agreement"] for cell in drawn])),
+                "seeds": len(drawn),
             }
         )
     best = max(found, key=lambda row: row["accuracy"])

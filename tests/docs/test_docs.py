@@ -18,7 +18,7 @@ TRIALS = sorted((PROJECT / "docs" / "trials").glob("*.csv"))
 COMMANDS = {
     "run", "list", "check", "import", "evaluate", "report", "quantstudy", "costs", "deploy",
     "board", "clean", "golden", "inspect", "compare", "export", "aistudio", "practice-set",
-    "unpack",
+    "unpack", "smallest",
 }  # fmt: skip
 OTHERS = {"utils/export.py", "tools/train.py", "configs/flowers.yaml"}  # not ours, or an example
 STALE = (

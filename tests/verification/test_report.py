@@ -16,6 +16,7 @@ from support.stages import stage
 
 from mnist_rknn import recipe_file
 from mnist_rknn.errors import PipelineError
+from mnist_rknn.pipeline.cells import Processes
 from mnist_rknn.records import STAGES, LayerErrors
 from mnist_rknn.verification import layer_error, metrics, quantstudy, report
 
@@ -235,7 +236,7 @@ def test_a_lost_cell_alone_is_built_again_and_is_the_same(studied, tmp_path):
     cells = {path: json.loads(path.read_text()) for path in (studied / "quantstudy").glob("*.json")}
     lost = next(path for path, cell in cells.items() if cell.get("algorithm") == "normal")
     lost.unlink()
-    again = quantstudy.run(RUN, studied, quantstudy.grid([20], [1, 2]), 100, workers=1)
+    again = quantstudy.run(RUN, studied, quantstudy.grid([20], [1, 2]), 100, Processes(1))
     for before, after in zip(study["rows"], again, strict=True):
         assert {**before, "seconds": 0} == {**after, "seconds": 0}
 
