@@ -19,7 +19,7 @@ RUN    := $(COMMAND) run $(OF_RECIPE)
 MADE   := $(RUN) --continue
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
-          08_quantization 09_own_data 10_frames 11_pruning 12_small_files
+          08_quantization 09_own_data 10_frames 11_pruning 12_small_files 13_distillation
 # Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.
@@ -138,6 +138,7 @@ costs: $(COMMAND)
 compression: $(COMMAND)
 	@$(MADE) 11_pruning
 	@$(MADE) 12_small_files
+	@$(MADE) 13_distillation
 	@$(COMMAND) report --run $(OUT)
 
 # What goes onto the module.

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..checking import Exercise
 from ..checking import check as checked
-from . import huffman, pruning
+from . import distillation, huffman, pruning
 
 
 def check(name: str, function: object) -> str:
@@ -19,6 +19,9 @@ _WEIGHTS = np.array([0.5, -0.9, 0.1, -0.2, 0.3, -0.05, 0.8, -0.4])
 _SPARSE = np.array([0, 0, 3, 0, 5, 6, 0, 0, 0, 2.0])
 _FILTERS = _GENERATOR.normal(size=(4, 6, 3, 3))
 _COUNTS = np.array([8, 4, 2, 1, 1])
+_LOGITS = np.array([[4.0, 1.0, -2.0, 0.5], [0.0, 3.0, 1.0, -1.0]])
+_TAUGHT = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]])
+_LEARNT = np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3]])
 
 
 def _kept(weights: np.ndarray, count: int) -> np.ndarray:
@@ -38,6 +41,14 @@ def _nonzero(weights: np.ndarray) -> np.ndarray:
 
 def _log2(counts: np.ndarray) -> np.ndarray:
     return np.log2(counts / counts.sum())
+
+
+def _divergence(taught: np.ndarray, learnt: np.ndarray) -> float:
+    return float((taught * np.log(taught / learnt)).sum(axis=1).mean())
+
+
+def _mixed(soft: float, hard: float, temperature: float, mix: float) -> float:
+    return mix * temperature**2 * soft + (1 - mix) * hard
 
 
 EXERCISES = {
@@ -115,6 +126,80 @@ EXERCISES = {
             ),
             "rounding: the entropy is no whole number, a code's length is": (
                 lambda c: np.ceil(huffman.entropy(c))
+            ),
+        },
+    ),
+    "soften": Exercise(
+        distillation.soften,
+        ((_LOGITS, 4), (_LOGITS, 0.5), (_LOGITS[:1], 2)),
+        {
+            "upside down: logits are divided by the temperature, which makes them more even": (
+                lambda z, t: distillation.soften(z * t, 1)
+            ),
+            "the order: divide the logits, not the answer that softmax has made of them": (
+                lambda z, t: distillation.soften(z, 1) / t
+            ),
+            "the axis: the shares of one picture make 1, not those of one class": (
+                lambda z, t: distillation.soften(z.T, t).T
+            ),
+            "they do not make 1: divide by their sum": lambda z, t: np.exp(z / t),
+            "the temperature is not used": lambda z, t: distillation.soften(z, 1),
+        },
+    ),
+    "divergence": Exercise(
+        _divergence,
+        ((_TAUGHT, _LEARNT), (_LEARNT[::-1], _TAUGHT)),
+        {
+            "the direction: weigh by the teacher's shares, not by the student's": (
+                lambda p, q: _divergence(q, p)
+            ),
+            "the sign: it is 0 for equal answers and never negative": (
+                lambda p, q: -_divergence(p, q)
+            ),
+            "the mean: sum over the classes, and take the mean over pictures only": (
+                lambda p, q: (p * np.log(p / q)).mean()
+            ),
+            "it is the sum over all pictures; take their mean": (
+                lambda p, q: (p * np.log(p / q)).sum()
+            ),
+            "this is the cross entropy; the teacher's own entropy is still to be taken off": (
+                lambda p, q: -(p * np.log(q)).sum(axis=1).mean()
+            ),
+        },
+    ),
+    "mixed": Exercise(
+        _mixed,
+        ((0.8, 0.3, 4, 0.9), (0.5, 1.2, 2, 0.25), (0.7, 0.2, 1, 1.0)),
+        {
+            "the square: at a high temperature gradients shrink by its square": (
+                lambda soft, hard, t, mix: mix * soft + (1 - mix) * hard
+            ),
+            "the square: it is the temperature squared, not the temperature": (
+                lambda soft, hard, t, mix: mix * t * soft + (1 - mix) * hard
+            ),
+            "upside down: mix is the teacher's share, not the label's": (
+                lambda soft, hard, t, mix: (1 - mix) * t**2 * soft + mix * hard
+            ),
+            "the square belongs to the teacher's part alone": (
+                lambda soft, hard, t, mix: t**2 * (mix * soft + (1 - mix) * hard)
+            ),
+        },
+    ),
+    "equal_time": Exercise(
+        lambda epochs, taught, alone: epochs * taught / alone,
+        ((3, 95.0, 60.0), (2, 50.0, 40.0)),
+        {
+            "upside down: who needs less time for an epoch gets more of them": (
+                lambda epochs, taught, alone: epochs * alone / taught
+            ),
+            "this is what is left over; the epochs that were trained already count too": (
+                lambda epochs, taught, alone: epochs * (taught / alone - 1)
+            ),
+            "rounding: an epoch may be trained in part": (
+                lambda epochs, taught, alone: round(epochs * taught / alone)
+            ),
+            "rounding: an epoch may be trained in part, and is not to be cut off": (
+                lambda epochs, taught, alone: int(epochs * taught / alone)
             ),
         },
     ),

@@ -17,6 +17,13 @@ from .sharing import Shared
 
 BATCH = 128
 Prepare = Callable[[np.ndarray], np.ndarray]  # uint8 [n, H, W, ...] to float32 [n, C, H, W]
+# Logits [n, classes], the batch [n, C, H, W] they answer, classes [n, 1] to a number.
+Loss = Callable[[paddle.Tensor, paddle.Tensor, paddle.Tensor], paddle.Tensor]
+
+
+def by_labels(logits: paddle.Tensor, _: paddle.Tensor, truth: paddle.Tensor) -> paddle.Tensor:
+    """Cross entropy with the labels."""
+    return nn.functional.cross_entropy(logits, truth)
 
 
 def gray(images: np.ndarray) -> np.ndarray:
@@ -46,6 +53,7 @@ def fit(
     seed: int,
     shift: int = 1,
     after_step: Callable[[float], None] = lambda _: None,
+    loss_of: Loss = by_labels,
 ) -> float:
     """Train with Adam, the rate falling to zero along a cosine.
 
@@ -58,6 +66,7 @@ def fit(
         shift: pixels by which each picture is moved at most, anew each time it is seen.
         after_step: called after every step with the share of the training that is done; may
             change the weights.
+        loss_of: what is made small.
 
     Returns:
         Mean loss of the last tenth of the steps.
@@ -82,9 +91,8 @@ def fit(
         if step % a_epoch == 0:
             order = generator.permutation(len(images))
         chosen = order[step % a_epoch * BATCH :][:BATCH]
-        batch = prepare(shifted(images[chosen], shift, generator))
-        logits = network(paddle.to_tensor(batch))
-        loss = nn.functional.cross_entropy(logits, paddle.to_tensor(classes[chosen, None]))
+        batch = paddle.to_tensor(prepare(shifted(images[chosen], shift, generator)))
+        loss = loss_of(network(batch), batch, paddle.to_tensor(classes[chosen, None]))
         loss.backward()
         optimizer.step()
         optimizer.clear_grad()

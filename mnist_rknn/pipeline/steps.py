@@ -85,6 +85,7 @@ class Step:
 
 
 LAB = (
+    "compression/distillation.py",
     "compression/exercises.py",
     "compression/figures.py",
     "compression/finetune.py",
@@ -450,6 +451,33 @@ STEPS = (
             "small_files/table.json",
         ),
         packages=("paddlepaddle", "scikit-learn", "rknn-toolkit2", "onnxruntime"),
+        extra=True,
+    ),
+    Step(
+        "13_distillation",
+        "train a small network on a large one's answers",
+        settings=("seed", "image", "model", "export", "rknn"),
+        modules=tuple(
+            sorted(
+                {
+                    *LAB,
+                    "compression/structured.py",
+                    "data/dataset.py",
+                    "file_kinds.py",
+                    "training/networks.py",
+                }
+                - {"compression/yardsticks.py"}
+            )
+        ),
+        inputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "train/best_model/best_model.pdparams",
+            "calibration.txt",
+            "layers.json",
+        ),
+        outputs=("distillation/table.json",),
+        packages=("paddlepaddle", "paddle2onnx", "onnxslim", "rknn-toolkit2"),
         extra=True,
     ),
 )
