@@ -3,6 +3,7 @@
 # 3.11 on Linux x86_64, without index addresses. Needs `uv` on the PATH.
 set -eu
 cd "$(dirname "$0")/.."
+upgrade=${1:-}
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 
@@ -35,7 +36,7 @@ environments = ["sys_platform == 'linux' and platform_machine == 'x86_64' and py
 SETTINGS
 cp requirements.in "$folder/requirements.in"
 # What is pinned stays pinned; `scripts/lock.sh --upgrade` takes newer versions.
-[ "${1:-}" = --upgrade ] || cp requirements.txt "$folder/requirements.txt"
+[ "$upgrade" = --upgrade ] || cp requirements.txt "$folder/requirements.txt"
 
 cd "$folder"
 uv pip compile requirements.in --override overrides.txt --universal \
@@ -47,13 +48,19 @@ uv pip compile requirements.in --override overrides.txt --universal \
     cat requirements.txt
 } > "$OLDPWD/requirements.txt"
 
-# What the site needs, for its own environment.
-cp "$OLDPWD/docs/requirements-site.in" "$folder/site.in"
-[ "${1:-}" = --upgrade ] || cp "$OLDPWD/docs/requirements-site.txt" "$folder/site.txt" 2>/dev/null || true
-uv pip compile site.in --universal \
-    --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header \
-    --output-file site.txt >/dev/null
-{
-    echo "# Made from requirements-site.in by \`make lock\`; installed by \`make site\`."
-    cat site.txt
-} > "$OLDPWD/docs/requirements-site.txt"
+# optional NAME TARGET [OPTION...]: docs/requirements-NAME.in, for those who want TARGET.
+optional() {
+    name=$1 target=$2
+    shift 2
+    cp "$OLDPWD/docs/requirements-$name.in" "$folder/$name.in"
+    [ "$upgrade" = --upgrade ] || cp "$OLDPWD/docs/requirements-$name.txt" "$folder/$name.txt" 2>/dev/null || true
+    uv pip compile "$name.in" --universal \
+        --python-version 3.10 --generate-hashes --no-emit-index-url --no-annotate --no-header \
+        --output-file "$name.txt" "$@" >/dev/null
+    {
+        echo "# Made from requirements-$name.in by \`make lock\`; installed by \`make $target\`."
+        cat "$name.txt"
+    } > "$OLDPWD/docs/requirements-$name.txt"
+}
+optional site site                               # an environment of its own
+optional search 15 --constraint requirements.txt  # on top of the project's

@@ -4,7 +4,7 @@ import numpy as np
 
 from ..checking import Exercise
 from ..checking import check as checked
-from . import distillation, huffman, pruning
+from . import counting, distillation, huffman, pruning
 
 
 def check(name: str, function: object) -> str:
@@ -49,6 +49,18 @@ def _divergence(taught: np.ndarray, learnt: np.ndarray) -> float:
 
 def _mixed(soft: float, hard: float, temperature: float, mix: float) -> float:
     return mix * temperature**2 * soft + (1 - mix) * hard
+
+
+def _conv_macs(places: int, kernel: int, inputs: int, outputs: int, groups: int) -> int:
+    return places * kernel * (inputs // groups) * outputs
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values))
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
 
 
 EXERCISES = {
@@ -201,6 +213,58 @@ EXERCISES = {
             "rounding: an epoch may be trained in part, and is not to be cut off": (
                 lambda epochs, taught, alone: int(epochs * taught / alone)
             ),
+        },
+    ),
+    "conv_macs": Exercise(
+        _conv_macs,
+        ((256, 9, 48, 48, 1), (64, 9, 64, 64, 64), (144, 1, 16, 32, 1), (256, 9, 64, 32, 8)),
+        {
+            "the groups: an output channel sees only the inputs of its group": (
+                lambda p, k, i, o, g: p * k * i * o
+            ),
+            "the groups are counted twice: divide the inputs once": (
+                lambda p, k, i, o, g: p * k * (i // g) * (o // g)
+            ),
+            "the places: every place of the output takes all this again": (
+                lambda p, k, i, o, g: k * (i // g) * o
+            ),
+            "the kernel: each of its places is a multiplication": (
+                lambda p, k, i, o, g: p * (i // g) * o
+            ),
+        },
+    ),
+    "conv_cycles": Exercise(
+        counting.npu_cycles,
+        ((256, 9, 48, 48), (36, 9, 64, 64), (256, 36, 3, 24), (144, 1, 16, 32), (9, 1, 128, 128)),
+        {
+            "rounding: a group that is not full takes as long as a full one; round up": (
+                lambda p, k, i, o: p * max(4, k * i / 32) * o / 16
+            ),
+            "upside down: it takes 32 channels in and gives 16 out": (
+                lambda p, k, i, o: counting.npu_cycles(p, k, 2 * i, o / 2)
+            ),
+            "the places: they come in groups of 16 too": (
+                lambda p, k, i, o: p * max(4, k * -(-i // 32)) * -(-o // 16)
+            ),
+            "at least four turns: a kernel of 1x1 costs as much as one of 2x2": (
+                lambda p, k, i, o: -(-p // 16) * 16 * k * -(-i // 32) * -(-o // 16)
+            ),
+        },
+    ),
+    "rank_correlation": Exercise(
+        _rank_correlation,
+        (
+            (np.array([0.90, 0.95, 0.97, 0.93]), np.array([0.95, 0.96, 0.995, 0.97])),
+            (np.array([3.0, 1.0, 2.0, 10.0]), np.array([1.0, 3.0, 2.0, 0.0])),
+        ),
+        {
+            "the values: correlate the ranks, not what was ranked": (
+                lambda a, b: float(np.corrcoef(a, b)[0, 1])
+            ),
+            "argsort says where the smallest stands; its own argsort says which rank each has": (
+                lambda a, b: float(np.corrcoef(np.argsort(a), np.argsort(b))[0, 1])
+            ),
+            "the sign: one of them is ranked backwards": lambda a, b: -_rank_correlation(a, b),
         },
     ),
     "filter_norms": Exercise(

@@ -85,10 +85,8 @@ def soft_answers(
             bars.bar(middle, shares[number], width, color=color, label=name)
         bars.set(xticks=places, xticklabels=labels)
     axes[1, 0].set(ylabel="share of the answer", ylim=(0, 1))
-    figure.legend(*axes[1, 0].get_legend_handles_labels(), loc="lower center", ncol=3, fontsize=8)
-    figure.subplots_adjust(bottom=0.18)
-    plt.close(figure)  # or a notebook would show it twice
-    return figure
+    axes[1, 0].legend(loc="upper left", fontsize=7)
+    return finished(figure)
 
 
 def knob_curves(knobs: dict[str, dict[float, list[Accuracy]]], without: list[Accuracy]) -> Figure:
@@ -110,8 +108,47 @@ def knob_curves(knobs: dict[str, dict[float, list[Accuracy]]], without: list[Acc
         axis.grid(axis="y", alpha=0.3)
     axes[0, 0].set(ylabel="top-1 of validation pictures, %")
     axes[0, 0].legend(fontsize=8)
-    plt.close(figure)  # or a notebook would show it twice
-    return figure
+    return finished(figure)
+
+
+def work_and_cycles(networks: dict[str, tuple[int, int]]) -> Figure:
+    """Cycles (compiler estimate) against multiply-accumulates, both logarithmic.
+
+    Args:
+        networks: MACs and cycles by name; the line has as many cycles a MAC as the first of them.
+    """
+    figure, axis = plt.subplots(figsize=(8.5, 4))
+    macs, cycles = np.array(list(networks.values()), float).T
+    ends = np.array([macs.min() / 1.5, macs.max() * 1.5])
+    axis.plot(ends, ends * cycles[0] / macs[0], "--", color=GRAY, lw=1)
+    axis.plot(macs, cycles, "o", color=ORANGE)
+    for name, x, y in zip(networks, macs, cycles, strict=True):
+        axis.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    axis.set(
+        xscale="log", yscale="log", xlabel="multiply-accumulates for one picture",
+        ylabel="NPU cycles (compiler estimate)", title="dashed: as many cycles a MAC as the first",
+    )  # fmt: skip
+    axis.grid(alpha=0.3)
+    return finished(figure)
+
+
+def proxy_and_full(
+    cycles: Sequence[int], proxy: Sequence[float], full: Sequence[float], budget: int
+) -> Figure:
+    """What a search has seen, and what its ranking is worth.
+
+    Args:
+        cycles, proxy: of every network that kept the budget; proxy from 0 to 1.
+        full: of the longer training, NaN where there was none.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
+    shares, longer = 100 * np.asarray(proxy), 100 * np.asarray(full)
+    left.plot(cycles, shares, "o", color=BLUE)
+    left.axvline(budget, color=GRAY, ls="--", lw=1)
+    left.set(xlabel="cycles (compiler estimate); dashed: budget", ylabel="short training, top-1 %")
+    right.plot(shares, longer, "o", color=ORANGE)
+    right.set(xlabel="short training, top-1 %", ylabel="longer training, top-1 %")
+    return finished(figure)
 
 
 def channel_scores(measures: dict[str, Sequence[np.ndarray]], layers: int = 4) -> Figure:

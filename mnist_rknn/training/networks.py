@@ -76,7 +76,8 @@ class DigitNet(nn.Layer):
         stages: channels of the 3x3 convolutions of each stage.
 
     Raises:
-        ValueError: `stem_filters` is something else, or weights to start from are wanted.
+        ValueError: `stem_filters` is something else, there are not so many cosine waves, or
+            weights to start from are wanted.
     """
 
     def __init__(
@@ -97,6 +98,9 @@ class DigitNet(nn.Layer):
             raise ValueError(f"stem_filters: {stem_filters} is not known; use learned or cosine")
         first = ConvBNReLU(3, stem, kernel=stem_kernel or 2 * stem_stride, stride=stem_stride)
         if stem_filters == "cosine":
+            most = 2 * first[0].weight.shape[-1] ** 2
+            if stem > most:
+                raise ValueError(f"stem {stem}: this kernel has {most} cosine filters: take fewer")
             first.fix_to_cosines()
         layers: list[nn.Layer] = [first]
         channels = stem

@@ -223,6 +223,8 @@ def test_a_stem_as_large_as_its_stride_sees_every_pixel_once():
 def test_unknown_stem_is_refused():
     with pytest.raises(ValueError, match="stem_filters: wavelets is not known; use learned or"):
         DigitNet(stem_filters="wavelets")
+    with pytest.raises(ValueError, match="stem 32: this kernel has 18 cosine filters: take fewer"):
+        DigitNet(stem=32, stem_stride=3, stem_kernel=3, stem_filters="cosine")
 
 
 def test_only_plain_convolutions_are_compiled():
