@@ -19,7 +19,7 @@ RUN    := $(COMMAND) run $(OF_RECIPE)
 MADE   := $(RUN) --continue
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
-          08_quantization 09_own_data 10_frames 11_pruning 12_small_files
+          08_quantization 09_own_data 10_frames 11_pruning 12_small_files 13_distillation 15_architectures
 # Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.
@@ -144,10 +144,20 @@ cluster: $(CLUSTER)
 costs: $(COMMAND)
 	@$(COMMAND) costs
 
+# What the search of notebook 15 needs on top of the lock.
+SEARCH := $(VENV)/.search
+$(SEARCH): docs/requirements-search.txt | $(COMMAND)
+	$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $<
+	@touch $@
+
+15_architectures: $(SEARCH)
+
 # Every lesson leaves its rows in output/compression/table.json; one that is up to date costs nothing.
-compression: $(COMMAND)
+compression: $(COMMAND) $(SEARCH)
 	@$(MADE) 11_pruning
 	@$(MADE) 12_small_files
+	@$(MADE) 13_distillation
+	@$(MADE) 15_architectures
 	@$(COMMAND) report --run $(OUT)
 
 # What goes onto the module.
@@ -180,7 +190,7 @@ class-trial: $(COMMAND)
 # STUDENT=folder: the notebooks are copied there and the results go there; the project may be read-only.
 lab: $(COMMAND)
 	$(if $(STUDENT),@$(PY) scripts/student_folder.py "$(STUDENT)" $(if $(FROM),--run "$(FROM)"))
-	$(if $(STUDENT),MNIST_RKNN_OUTPUT="$(STUDENT)/output") PYTHONWARNINGS=ignore JUPYTER_CONFIG_PATH=$(CURDIR)/scripts/jupyter $(PY) -m jupyterlab --notebook-dir="$(or $(STUDENT),.)" $(if $(STUDENT),"$(STUDENT)/")notebooks/00_environment.ipynb
+	$(if $(STUDENT),MNIST_RKNN_OUTPUT="$(STUDENT)/output") PYTHONWARNINGS=ignore GLOG_minloglevel=2 JUPYTER_CONFIG_PATH=$(CURDIR)/scripts/jupyter $(PY) -m jupyterlab --notebook-dir="$(or $(STUDENT),.)" $(if $(STUDENT),"$(STUDENT)/")notebooks/00_environment.ipynb
 
 # --- development ----------------------------------------------------------------------
 

@@ -1,5 +1,5 @@
 """The compression lab: smaller networks and smaller files, each measured on what it makes.
 
-Notebooks 11 and 12. May import all but `deployment`. The table that its rows go into is kept by
+Notebooks from 11 on. May import all but `deployment`. The table that its rows go into is kept by
 `verification.tradeoffs`, as the report draws it too.
 """

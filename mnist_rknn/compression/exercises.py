@@ -4,7 +4,7 @@ import numpy as np
 
 from ..checking import Exercise
 from ..checking import check as checked
-from . import huffman, pruning
+from . import counting, distillation, huffman, pruning
 
 
 def check(name: str, function: object) -> str:
@@ -19,6 +19,9 @@ _WEIGHTS = np.array([0.5, -0.9, 0.1, -0.2, 0.3, -0.05, 0.8, -0.4])
 _SPARSE = np.array([0, 0, 3, 0, 5, 6, 0, 0, 0, 2.0])
 _FILTERS = _GENERATOR.normal(size=(4, 6, 3, 3))
 _COUNTS = np.array([8, 4, 2, 1, 1])
+_LOGITS = np.array([[4.0, 1.0, -2.0, 0.5], [0.0, 3.0, 1.0, -1.0]])
+_TAUGHT = np.array([[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]])
+_LEARNT = np.array([[0.5, 0.3, 0.2], [0.1, 0.6, 0.3]])
 
 
 def _kept(weights: np.ndarray, count: int) -> np.ndarray:
@@ -38,6 +41,26 @@ def _nonzero(weights: np.ndarray) -> np.ndarray:
 
 def _log2(counts: np.ndarray) -> np.ndarray:
     return np.log2(counts / counts.sum())
+
+
+def _divergence(taught: np.ndarray, learnt: np.ndarray) -> float:
+    return float((taught * np.log(taught / learnt)).sum(axis=1).mean())
+
+
+def _mixed(soft: float, hard: float, temperature: float, mix: float) -> float:
+    return mix * temperature**2 * soft + (1 - mix) * hard
+
+
+def _conv_macs(places: int, kernel: int, inputs: int, outputs: int, groups: int) -> int:
+    return places * kernel * (inputs // groups) * outputs
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    return np.argsort(np.argsort(values))
+
+
+def _rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.corrcoef(_ranks(first), _ranks(second))[0, 1])
 
 
 EXERCISES = {
@@ -116,6 +139,132 @@ EXERCISES = {
             "rounding: the entropy is no whole number, a code's length is": (
                 lambda c: np.ceil(huffman.entropy(c))
             ),
+        },
+    ),
+    "soften": Exercise(
+        distillation.soften,
+        ((_LOGITS, 4), (_LOGITS, 0.5), (_LOGITS[:1], 2)),
+        {
+            "upside down: logits are divided by the temperature, which makes them more even": (
+                lambda z, t: distillation.soften(z * t, 1)
+            ),
+            "the order: divide the logits, not the answer that softmax has made of them": (
+                lambda z, t: distillation.soften(z, 1) / t
+            ),
+            "the axis: the shares of one picture make 1, not those of one class": (
+                lambda z, t: distillation.soften(z.T, t).T
+            ),
+            "they do not make 1: divide by their sum": lambda z, t: np.exp(z / t),
+            "the temperature is not used": lambda z, t: distillation.soften(z, 1),
+        },
+    ),
+    "divergence": Exercise(
+        _divergence,
+        ((_TAUGHT, _LEARNT), (_LEARNT[::-1], _TAUGHT)),
+        {
+            "the direction: weigh by the teacher's shares, not by the student's": (
+                lambda p, q: _divergence(q, p)
+            ),
+            "the sign: it is 0 for equal answers and never negative": (
+                lambda p, q: -_divergence(p, q)
+            ),
+            "the mean: sum over the classes, and take the mean over pictures only": (
+                lambda p, q: (p * np.log(p / q)).mean()
+            ),
+            "it is the sum over all pictures; take their mean": (
+                lambda p, q: (p * np.log(p / q)).sum()
+            ),
+            "this is the cross entropy; the teacher's own entropy is still to be taken off": (
+                lambda p, q: -(p * np.log(q)).sum(axis=1).mean()
+            ),
+        },
+    ),
+    "mixed": Exercise(
+        _mixed,
+        ((0.8, 0.3, 4, 0.9), (0.5, 1.2, 2, 0.25), (0.7, 0.2, 1, 1.0)),
+        {
+            "the square: at a high temperature gradients shrink by its square": (
+                lambda soft, hard, t, mix: mix * soft + (1 - mix) * hard
+            ),
+            "the square: it is the temperature squared, not the temperature": (
+                lambda soft, hard, t, mix: mix * t * soft + (1 - mix) * hard
+            ),
+            "upside down: mix is the teacher's share, not the label's": (
+                lambda soft, hard, t, mix: (1 - mix) * t**2 * soft + mix * hard
+            ),
+            "the square belongs to the teacher's part alone": (
+                lambda soft, hard, t, mix: t**2 * (mix * soft + (1 - mix) * hard)
+            ),
+        },
+    ),
+    "equal_time": Exercise(
+        lambda epochs, taught, alone: epochs * taught / alone,
+        ((3, 95.0, 60.0), (2, 50.0, 40.0)),
+        {
+            "upside down: who needs less time for an epoch gets more of them": (
+                lambda epochs, taught, alone: epochs * alone / taught
+            ),
+            "this is what is left over; the epochs that were trained already count too": (
+                lambda epochs, taught, alone: epochs * (taught / alone - 1)
+            ),
+            "rounding: an epoch may be trained in part": (
+                lambda epochs, taught, alone: round(epochs * taught / alone)
+            ),
+            "rounding: an epoch may be trained in part, and is not to be cut off": (
+                lambda epochs, taught, alone: int(epochs * taught / alone)
+            ),
+        },
+    ),
+    "conv_macs": Exercise(
+        _conv_macs,
+        ((256, 9, 48, 48, 1), (64, 9, 64, 64, 64), (144, 1, 16, 32, 1), (256, 9, 64, 32, 8)),
+        {
+            "the groups: an output channel sees only the inputs of its group": (
+                lambda p, k, i, o, g: p * k * i * o
+            ),
+            "the groups are counted twice: divide the inputs once": (
+                lambda p, k, i, o, g: p * k * (i // g) * (o // g)
+            ),
+            "the places: every place of the output takes all this again": (
+                lambda p, k, i, o, g: k * (i // g) * o
+            ),
+            "the kernel: each of its places is a multiplication": (
+                lambda p, k, i, o, g: p * (i // g) * o
+            ),
+        },
+    ),
+    "conv_cycles": Exercise(
+        counting.npu_cycles,
+        ((256, 9, 48, 48), (36, 9, 64, 64), (256, 36, 3, 24), (144, 1, 16, 32), (9, 1, 128, 128)),
+        {
+            "rounding: a group that is not full takes as long as a full one; round up": (
+                lambda p, k, i, o: p * max(4, k * i / 32) * o / 16
+            ),
+            "upside down: it takes 32 channels in and gives 16 out": (
+                lambda p, k, i, o: counting.npu_cycles(p, k, 2 * i, o / 2)
+            ),
+            "the places: they come in groups of 16 too": (
+                lambda p, k, i, o: p * max(4, k * -(-i // 32)) * -(-o // 16)
+            ),
+            "at least four turns: a kernel of 1x1 costs as much as one of 2x2": (
+                lambda p, k, i, o: -(-p // 16) * 16 * k * -(-i // 32) * -(-o // 16)
+            ),
+        },
+    ),
+    "rank_correlation": Exercise(
+        _rank_correlation,
+        (
+            (np.array([0.90, 0.95, 0.97, 0.93]), np.array([0.95, 0.96, 0.995, 0.97])),
+            (np.array([3.0, 1.0, 2.0, 10.0]), np.array([1.0, 3.0, 2.0, 0.0])),
+        ),
+        {
+            "the values: correlate the ranks, not what was ranked": (
+                lambda a, b: float(np.corrcoef(a, b)[0, 1])
+            ),
+            "argsort says where the smallest stands; its own argsort says which rank each has": (
+                lambda a, b: float(np.corrcoef(np.argsort(a), np.argsort(b))[0, 1])
+            ),
+            "the sign: one of them is ranked backwards": lambda a, b: -_rank_correlation(a, b),
         },
     ),
     "filter_norms": Exercise(

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from ..plots import BLUE, GRAY, GREEN, ORANGE, finished
@@ -40,19 +41,113 @@ def sparsity_curves(
     """
     figure, axis = plt.subplots(figsize=(8, 3))
     for (name, curve), color in zip(curves.items(), (BLUE, ORANGE, GREEN), strict=False):
-        shares = sorted(curve)
-        cells = [curve[share] for share in shares]
-        places = [100 * share for share in shares]
-        means = [100 * float(np.mean([seed.top1 for seed in cell])) for cell in cells]
-        axis.plot(places, means, "o-", color=color, ms=4, label=name)
-        low = [100 * min(seed.low for seed in cell) for cell in cells]
-        high = [100 * max(seed.high for seed in cell) for cell in cells]
-        axis.fill_between(places, low, high, color=color, alpha=0.15, lw=0)
+        _with_intervals(axis, {100 * share: cell for share, cell in curve.items()}, color, name)
     if at is not None:
         axis.axvline(100 * at, color=GRAY, ls="--", lw=1)
     axis.set(xlabel="weights removed, %", ylabel="top-1 of validation pictures, %", xlim=(0, 100))
     axis.legend(loc="lower left")
     axis.grid(axis="y", alpha=0.3)
+    return finished(figure)
+
+
+def _with_intervals(axis: Axes, curve: dict[float, list[Accuracy]], color: str, name: str) -> None:
+    """Draw a curve of means over seeds, in percent, with their 95 % intervals."""
+    places = sorted(curve)
+    cells = [curve[place] for place in places]
+    means = [100 * float(np.mean([seed.top1 for seed in cell])) for cell in cells]
+    axis.plot(places, means, "o-", color=color, ms=4, label=name)
+    low = [100 * min(seed.low for seed in cell) for cell in cells]
+    high = [100 * max(seed.high for seed in cell) for cell in cells]
+    axis.fill_between(places, low, high, color=color, alpha=0.15, lw=0)
+
+
+def soft_answers(
+    images: np.ndarray, named: Sequence[str], answers: dict[str, np.ndarray], labels: Sequence[str]
+) -> Figure:
+    """Pictures, each with bars of what is answered about it.
+
+    Args:
+        images: uint8 [N, H, W, 3].
+        named: the label of each.
+        answers: by name, shares [N, classes], at most three.
+        labels: of the classes.
+    """
+    figure, axes = plt.subplots(
+        2, len(images), figsize=(8.5, 3.6), squeeze=False, height_ratios=(1, 1.3), sharey="row"
+    )
+    places, width = np.arange(len(labels)), 0.8 / len(answers)
+    for number, (picture, bars) in enumerate(axes.T):
+        picture.imshow(images[number])
+        picture.set(xticks=[], yticks=[], title=f"label {named[number]}")
+        for turn, (name, shares) in enumerate(answers.items()):
+            middle = places + (turn - (len(answers) - 1) / 2) * width
+            color = (GRAY, ORANGE, BLUE)[turn]
+            bars.bar(middle, shares[number], width, color=color, label=name)
+        bars.set(xticks=places, xticklabels=labels)
+    axes[1, 0].set(ylabel="share of the answer", ylim=(0, 1))
+    axes[1, 0].legend(loc="upper left", fontsize=7)
+    return finished(figure)
+
+
+def knob_curves(knobs: dict[str, dict[float, list[Accuracy]]], without: list[Accuracy]) -> Figure:
+    """Accuracy against each of some settings, beside that of the network without any of them.
+
+    Args:
+        knobs: by name of the setting; for each value an accuracy for each seed.
+        without: an accuracy for each seed.
+    """
+    figure, axes = plt.subplots(1, len(knobs), figsize=(8.5, 2.8), sharey=True, squeeze=False)
+    low, high = (100 * end(getattr(seed, name) for seed in without) for end, name in
+                 ((min, "low"), (max, "high")))  # fmt: skip
+    for axis, (name, curve) in zip(axes.flat, knobs.items(), strict=True):
+        axis.axhspan(low, high, color=GRAY, alpha=0.2, lw=0)
+        mean = 100 * float(np.mean([seed.top1 for seed in without]))
+        axis.axhline(mean, color=GRAY, ls="--", label="alone")
+        _with_intervals(axis, curve, ORANGE, "distilled")
+        axis.set(xlabel=name)
+        axis.grid(axis="y", alpha=0.3)
+    axes[0, 0].set(ylabel="top-1 of validation pictures, %")
+    axes[0, 0].legend(fontsize=8)
+    return finished(figure)
+
+
+def work_and_cycles(networks: dict[str, tuple[int, int]]) -> Figure:
+    """Cycles (compiler estimate) against multiply-accumulates, both logarithmic.
+
+    Args:
+        networks: MACs and cycles by name; the line has as many cycles a MAC as the first of them.
+    """
+    figure, axis = plt.subplots(figsize=(8.5, 4))
+    macs, cycles = np.array(list(networks.values()), float).T
+    ends = np.array([macs.min() / 1.5, macs.max() * 1.5])
+    axis.plot(ends, ends * cycles[0] / macs[0], "--", color=GRAY, lw=1)
+    axis.plot(macs, cycles, "o", color=ORANGE)
+    for name, x, y in zip(networks, macs, cycles, strict=True):
+        axis.annotate(name, (x, y), xytext=(5, 4), textcoords="offset points", fontsize=8)
+    axis.set(
+        xscale="log", yscale="log", xlabel="multiply-accumulates for one picture",
+        ylabel="NPU cycles (compiler estimate)", title="dashed: as many cycles a MAC as the first",
+    )  # fmt: skip
+    axis.grid(alpha=0.3)
+    return finished(figure)
+
+
+def proxy_and_full(
+    cycles: Sequence[int], proxy: Sequence[float], full: Sequence[float], budget: int
+) -> Figure:
+    """What a search has seen, and what its ranking is worth.
+
+    Args:
+        cycles, proxy: of every network that kept the budget; proxy from 0 to 1.
+        full: of the longer training, NaN where there was none.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 3))
+    shares, longer = 100 * np.asarray(proxy), 100 * np.asarray(full)
+    left.plot(cycles, shares, "o", color=BLUE)
+    left.axvline(budget, color=GRAY, ls="--", lw=1)
+    left.set(xlabel="cycles (compiler estimate); dashed: budget", ylabel="short training, top-1 %")
+    right.plot(shares, longer, "o", color=ORANGE)
+    right.set(xlabel="short training, top-1 %", ylabel="longer training, top-1 %")
     return finished(figure)
 
 

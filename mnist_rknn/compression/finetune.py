@@ -18,6 +18,13 @@ from .sharing import Shared
 BATCH = 128
 Prepare = Callable[[np.ndarray], np.ndarray]  # uint8 [n, H, W, ...] to float32 [n, C, H, W]
 Distort = Callable[[np.ndarray, np.random.Generator], np.ndarray]  # uint8 [n, H, W, ...], both
+# Logits [n, classes], the batch [n, C, H, W] they answer, classes [n, 1] to a number.
+Loss = Callable[[paddle.Tensor, paddle.Tensor, paddle.Tensor], paddle.Tensor]
+
+
+def by_labels(logits: paddle.Tensor, _: paddle.Tensor, truth: paddle.Tensor) -> paddle.Tensor:
+    """Cross entropy with the labels."""
+    return nn.functional.cross_entropy(logits, truth)
 
 
 def gray(images: np.ndarray) -> np.ndarray:
@@ -48,6 +55,7 @@ def fit(
     shift: int = 1,
     after_step: Callable[[float], None] = lambda _: None,
     distort: Distort | None = None,
+    loss_of: Loss = by_labels,
 ) -> float:
     """Train with Adam, the rate falling to zero along a cosine.
 
@@ -61,6 +69,7 @@ def fit(
         after_step: called after every step with the share of the training that is done; may
             change the weights.
         distort: what is done to the pictures of a batch instead of moving them.
+        loss_of: what is made small.
 
     Returns:
         Mean loss of the last tenth of the steps.
@@ -87,9 +96,8 @@ def fit(
         chosen = order[step % a_epoch * BATCH :][:BATCH]
         seen = images[chosen]
         seen = distort(seen, generator) if distort else shifted(seen, shift, generator)
-        batch = prepare(seen)
-        logits = network(paddle.to_tensor(batch))
-        loss = nn.functional.cross_entropy(logits, paddle.to_tensor(classes[chosen, None]))
+        batch = paddle.to_tensor(prepare(seen))
+        loss = loss_of(network(batch), batch, paddle.to_tensor(classes[chosen, None]))
         loss.backward()
         optimizer.step()
         optimizer.clear_grad()

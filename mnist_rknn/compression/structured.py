@@ -154,5 +154,10 @@ def _arguments(network: DigitNet, left: Sequence[int]) -> dict[str, Any]:
             stages[-1].append(next(counts))
         else:
             stages.append([])
-    stride = blocks(network)[0][0]._stride[0]
-    return {"stem": left[0], "stem_stride": stride, "stages": stages}
+    stem = blocks(network)[0][0]
+    return {
+        "stem": left[0],
+        "stem_stride": stem._stride[0],
+        "stem_kernel": stem.weight.shape[-1],
+        "stages": stages,
+    }

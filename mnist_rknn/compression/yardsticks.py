@@ -32,15 +32,16 @@ class LeNet300100(nn.Sequential):
 class LeNet5(nn.Sequential):
     """Two convolutions, each with a pooling, and two fully connected layers.
 
-    Input: float32 [N, 1, 28, 28]. Output: float32 logits [N, class_num].
+    Input: float32 [N, inputs, size, size]. Output: float32 logits [N, class_num].
     """
 
-    def __init__(self, class_num: int = 10):
+    def __init__(self, class_num: int = 10, inputs: int = 1, size: int = 28):
+        left = ((size - 4) // 2 - 4) // 2
         super().__init__(
-            nn.Conv2D(1, 20, 5, bias_attr=False), nn.MaxPool2D(2),
+            nn.Conv2D(inputs, 20, 5, bias_attr=False), nn.MaxPool2D(2),
             nn.Conv2D(20, 50, 5, bias_attr=False), nn.MaxPool2D(2),
             nn.Flatten(),
-            nn.Linear(800, 500), nn.ReLU(),
+            nn.Linear(50 * left**2, 500), nn.ReLU(),
             nn.Linear(500, class_num),
         )  # fmt: skip
 

@@ -238,6 +238,7 @@ def _kernel_environment() -> Iterator[str]:
         "IPYTHONDIR": str(OUTPUT / ".ipython"),
         "OMP_NUM_THREADS": os.environ.get("OMP_NUM_THREADS", "1"),
         "PYTHONWARNINGS": "ignore",
+        "GLOG_minloglevel": "2",  # Paddle says which executor it takes, and the like
         STARTED: str(time.time()),
     }
     before = {name: os.environ.get(name) for name in changes}

@@ -84,7 +84,31 @@ class Step:
         return any(module.startswith("compression/") for module in self.modules)
 
 
+# What PaddleX starts, and how.
+TRAINING = (
+    "training/engine.py",
+    "training/networks.py",
+    "training/optimizers.py",
+    "training/paddleclas_launcher/additions.py",
+    "training/paddleclas_launcher/launcher.py",
+    "training/paddleclas_launcher/onednn.py",
+    "training/paddleclas_launcher/progressive_resizing.py",
+    "training/paddleclas_launcher/recording.py",
+    "training/paddleclas_launcher/replacing.py",
+    "training/paddleclas_launcher/wheel_engine.py",
+    "training/progress.py",
+)
+
+
+# A source's pictures, as they are.
+SOURCES = tuple(
+    name for name in DRAWING if not name.startswith("redraw/") and name != "data/drawing.py"
+)
+
+
 LAB = (
+    "compression/counting.py",
+    "compression/distillation.py",
     "compression/exercises.py",
     "compression/figures.py",
     "compression/finetune.py",
@@ -143,20 +167,7 @@ STEPS = (
         "02_train",
         "train in PaddleX",
         settings=("seed", "image", "model", "train"),
-        modules=(
-            "data/dataset.py",
-            "training/engine.py",
-            "training/networks.py",
-            "training/optimizers.py",
-            "training/paddleclas_launcher/additions.py",
-            "training/paddleclas_launcher/launcher.py",
-            "training/paddleclas_launcher/onednn.py",
-            "training/paddleclas_launcher/progressive_resizing.py",
-            "training/paddleclas_launcher/recording.py",
-            "training/paddleclas_launcher/replacing.py",
-            "training/paddleclas_launcher/wheel_engine.py",
-            "training/progress.py",
-        ),
+        modules=("data/dataset.py", *TRAINING),
         inputs=(
             "dataset/pictures.csv",
             "dataset/label.txt",
@@ -450,6 +461,65 @@ STEPS = (
             "small_files/table.json",
         ),
         packages=("paddlepaddle", "scikit-learn", "rknn-toolkit2", "onnxruntime"),
+        extra=True,
+    ),
+    Step(
+        "13_distillation",
+        "train a small network on a large one's answers",
+        settings=("seed", "image", "model", "export", "rknn"),
+        modules=tuple(
+            sorted(
+                {
+                    *LAB,
+                    "compression/structured.py",
+                    "data/dataset.py",
+                    "file_kinds.py",
+                    "training/networks.py",
+                }
+                - {"compression/yardsticks.py"}
+            )
+        ),
+        inputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "train/best_model/best_model.pdparams",
+            "calibration.txt",
+            "layers.json",
+        ),
+        outputs=("distillation/table.json",),
+        packages=("paddlepaddle", "paddle2onnx", "onnxslim", "rknn-toolkit2"),
+        extra=True,
+    ),
+    Step(
+        "15_architectures",
+        "hold architectures against this NPU, and search for one",
+        settings=("seed", "image", "export", "rknn"),
+        modules=tuple(
+            sorted(
+                {
+                    *LAB,
+                    *SOURCES,
+                    *TRAINING,
+                    "compression/families.py",
+                    "compression/search.py",
+                    "conversion/calibration.py",
+                }
+            )
+        ),
+        inputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "calibration.txt",
+        ),
+        outputs=("architectures/table.json",),
+        packages=(
+            "paddlepaddle",
+            "paddleclas",
+            "paddle2onnx",
+            "onnxslim",
+            "optuna",
+            "rknn-toolkit2",
+        ),
         extra=True,
     ),
 )

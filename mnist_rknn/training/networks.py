@@ -68,13 +68,16 @@ class DigitNet(nn.Layer):
     Args:
         class_num: number of classes.
         stem: channels of the first convolution.
-        stem_stride: its stride; its kernel is twice that.
+        stem_stride: its stride.
+        stem_kernel: its kernel; twice the stride if not given. As large as the stride it sees every
+            pixel once, and costs the NPU a quarter.
         stem_filters: "learned", or "cosine" for fixed ones that see shapes and no colours
             (`ConvBNReLU.fix_to_cosines`): quicker to train, and as good where colour says nothing.
         stages: channels of the 3x3 convolutions of each stage.
 
     Raises:
-        ValueError: `stem_filters` is something else, or weights to start from are wanted.
+        ValueError: `stem_filters` is something else, there are not so many cosine waves, or
+            weights to start from are wanted.
     """
 
     def __init__(
@@ -82,6 +85,7 @@ class DigitNet(nn.Layer):
         class_num: int = 10,
         stem: int = 16,
         stem_stride: int = 2,
+        stem_kernel: int | None = None,
         stem_filters: str = "learned",
         stages: Sequence[Sequence[int]] = ((32,), (48, 48), (64, 64)),
         pretrained: bool = False,
@@ -92,8 +96,11 @@ class DigitNet(nn.Layer):
             raise ValueError("DigitNet has no weights to download: train it from scratch")
         if stem_filters not in ("learned", "cosine"):
             raise ValueError(f"stem_filters: {stem_filters} is not known; use learned or cosine")
-        first = ConvBNReLU(3, stem, kernel=2 * stem_stride, stride=stem_stride)
+        first = ConvBNReLU(3, stem, kernel=stem_kernel or 2 * stem_stride, stride=stem_stride)
         if stem_filters == "cosine":
+            most = 2 * first[0].weight.shape[-1] ** 2
+            if stem > most:
+                raise ValueError(f"stem {stem}: this kernel has {most} cosine filters: take fewer")
             first.fix_to_cosines()
         layers: list[nn.Layer] = [first]
         channels = stem

@@ -1,5 +1,6 @@
 """The lessons of the lab run to their end, and their rows are true of the files they name."""
 
+import importlib.util
 import re
 
 import onnx
@@ -14,7 +15,24 @@ from mnist_rknn.records import CompressionTable
 QUICK = {
     "11": ("seeds=[1]", "shares=[0.5]", "widths=[16, 24, 32]"),
     "12": ("epochs={LeNet300100: [1, 1, 1], LeNet5: [1, 1, 1]}",),
-}
+    "13": ("seeds=[1]", "training_pictures=1280", "epochs=1", "temperatures=[2]", "mixes=[0.5]"),
+    "15": (
+        "families=[default, MobileNetV1 x0.25]", "sizes=[48]", "trials=4", "compared=3",
+        "training_pictures=640", "full_pictures=640", "full_epochs=1", "seeds=[1]",
+    ),
+}  # fmt: skip
+if importlib.util.find_spec("optuna") is None:  # docs/requirements-search.txt, which is optional
+    del QUICK["15"]
+
+
+SEARCHED = pytest.mark.skipif("15" not in QUICK, reason="needs docs/requirements-search.txt")
+ROWS = {
+    name: count
+    for name, count in {
+        "11_pruning": 3, "12_small_files": 4, "13_distillation": 3, "15_architectures": 1,
+    }.items()
+    if name[:2] in QUICK
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +54,7 @@ def lab(tiny_run, tmp_path_factory):
 
 def test_every_row_is_true_of_the_files_it_names(lab):
     rows = CompressionTable.read(lab / "compression").rows
-    assert [row.lesson for row in rows] == ["11_pruning"] * 3 + ["12_small_files"] * 4
+    assert [row.lesson for row in rows] == [name for name, n in ROWS.items() for _ in range(n)]
     for row in rows:
         for file in row.files:
             path = lab / file.path
@@ -79,13 +97,14 @@ def test_zeros_cost_as_many_cycles_as_other_numbers_and_fewer_filters_cost_fewer
     assert rows["70% of the weights removed, packed"].cycles == whole.cycles
     assert rows["shared, 5 bits, packed"].cycles == whole.cycles
     assert rows["50% of the filters removed, multiples of 16"].cycles < whole.cycles
+    assert rows["student of a quarter, distilled"].cycles < whole.cycles / 2
 
 
 def test_the_report_shows_the_lab(lab):
     page = (lab / "report.html").read_text(encoding="utf-8")
     section = page[page.index("<h2>Compression lab</h2>") :].partition("</section>")[0]
     assert 'aria-label="lab"' in section and "70% of the weights removed, packed" in section
-    assert len(re.findall(r"<tr><th>\d", section)) == 7
+    assert len(re.findall(r"<tr><th>\d", section)) == sum(ROWS.values())
 
 
 @pytest.mark.parametrize(
@@ -96,6 +115,15 @@ def test_the_report_shows_the_lab(lab):
         ("11", "sparsity=0", "sparsity 0: it removes nothing; choose a number between 0 and 1"),
         ("11", "sparsity=1", "sparsity 1: it leaves nothing; choose a number between 0 and 1"),
         ("11", "shares=[1.5]", "share 1.5: it is no share; choose a number between 0 and 1"),
+        ("13", "temperature=0", "temperature 0: .* choose a number above 0"),
+        ("13", "mixes=[0.5, 2]", "mix 2: .* choose a number from 0"),
+        (
+            "13",
+            "student={stages: [[64], [128, 128]]}",
+            "the student has .* its teacher .* fewer channels or layers",
+        ),
+        pytest.param("15", "budget=0", "budget 0: give NPU cycles, such as 35000", marks=SEARCHED),
+        pytest.param("15", "sizes=[50]", "size 50: .* choose a multiple of 16", marks=SEARCHED),
     ],
 )
 def test_a_wrong_parameter_is_one_line_with_the_cure(finished, step, value, said):

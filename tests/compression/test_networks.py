@@ -36,9 +36,12 @@ def pictures(count: int = 20) -> np.ndarray:
     return GENERATOR.integers(0, 256, (count, 3, 48, 48)).astype(np.float32) / 127.5 - 1
 
 
+@pytest.mark.parametrize("stem_kernel", [None, 3])
 @pytest.mark.parametrize("stem_filters", ["learned", "cosine"])
-def test_a_narrowed_network_answers_as_the_whole_one_without_those_channels(stem_filters):
-    network = digit_net(stem_filters=stem_filters)
+def test_a_narrowed_network_answers_as_the_whole_one_without_those_channels(
+    stem_filters, stem_kernel
+):
+    network = digit_net(stem_filters=stem_filters, stem_kernel=stem_kernel)
     scores = structured.norms(network)
     left = [6, 9, 10, 3]
     narrow = structured.narrowed(network, scores, left)

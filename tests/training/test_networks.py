@@ -207,9 +207,24 @@ def test_cosine_stem_sees_shapes_and_no_colours_and_is_not_trained():
     assert np.allclose(network(picture), network(picture.flip(1)), atol=1e-5)
 
 
+def test_a_stem_as_large_as_its_stride_sees_every_pixel_once():
+    network = DigitNet(stem=16, stem_stride=3, stem_kernel=3, stem_filters="cosine")
+    network.eval()
+    picture = paddle.rand([1, 3, 48, 48])
+    stem = network.features[0]
+    before = stem(picture)
+    assert before.shape == [1, 16, 16, 16]
+    picture[0, :, 3, 5] += 1  # row 1 of the map, column 1
+    changed = np.argwhere((stem(picture) != before).numpy().any(axis=1)[0])
+    assert changed.tolist() == [[1, 1]]
+    assert DigitNet(stem_stride=3).features[0][0].weight.shape[-1] == 6
+
+
 def test_unknown_stem_is_refused():
     with pytest.raises(ValueError, match="stem_filters: wavelets is not known; use learned or"):
         DigitNet(stem_filters="wavelets")
+    with pytest.raises(ValueError, match="stem 32: this kernel has 18 cosine filters: take fewer"):
+        DigitNet(stem=32, stem_stride=3, stem_kernel=3, stem_filters="cosine")
 
 
 def test_only_plain_convolutions_are_compiled():
