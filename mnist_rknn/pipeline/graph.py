@@ -23,7 +23,7 @@ from ..errors import PipelineError
 from ..files import PROJECT, fingerprint, read_json, relative, sha256, write_json
 from ..recipe import Recipe
 from .environment import installed_version
-from .steps import NOTEBOOKS, PACKAGE, STEPS, Step
+from .steps import PACKAGE, STEPS, Step, notebook_file
 
 
 class Code(BaseModel):
@@ -103,7 +103,7 @@ def made_from(step: Step, recipe: Recipe, folder: Path, known: MadeFrom | None =
         data=own_data(PROJECT / Path(own).expanduser(), known.data if known else None)
         if own
         else None,
-        notebook=notebook_digest(NOTEBOOKS / f"{step.name}.ipynb"),
+        notebook=notebook_digest(notebook_file(step.name)),
         modules={
             name: code_of(PACKAGE / name, known.modules.get(name) if known else None)
             for name in step.modules

@@ -35,7 +35,7 @@ from .runs import (
     require_recipe,
     write_recipe,
 )
-from .steps import NOTEBOOKS, STEPS, Step, select
+from .steps import STEPS, Step, notebook_file, select
 
 FAILURE = "failure.json"  # in a run's folder, after a step has failed
 KERNEL = "python3"  # ipykernel's own, of the environment that runs this
@@ -71,7 +71,7 @@ def run_steps(
     parameters = {"recipe": str(folder / RECIPE), "output": str(folder), "overrides": []}
     own = _values(assignments)
     for step in wanted if own else ():
-        _require_parameters(NOTEBOOKS / f"{step.name}.ipynb", own)
+        _require_parameters(notebook_file(step.name), own)
     require_known(recipe)
     require_recipe(made_with.recipe, recipe, folder)
     now = Graph(recipe, folder)
@@ -110,7 +110,7 @@ def _run_step(step: Step, folder: Path, parameters: dict[str, Any]) -> None:
     executed = folder / "notebooks" / f"{step.name}.ipynb"
     code = reached.digest(step, read_recipe(folder))  # what is edited meanwhile did not run
     try:
-        execute(NOTEBOOKS / executed.name, executed, parameters, folder / "train")
+        execute(notebook_file(step.name), executed, parameters, folder / "train")
     except PipelineError as error:  # for the report, which shows why a run has no result
         write_json(failure, {"step": step.name, "message": str(error)})
         raise
