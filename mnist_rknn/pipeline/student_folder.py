@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, relative
+from ..language import _
 from . import outputs, runs, tries
 from .steps import NOTEBOOKS
 
@@ -32,12 +33,22 @@ def prepare(folder: Path, run: Path | None = None, kernel: str | None = None) ->
     """
     folder = folder.expanduser().resolve()
     if folder.is_relative_to(PROJECT) or PROJECT.is_relative_to(folder):
-        raise PipelineError(f"{folder}: a student's folder lies outside the project: name another")
+        raise PipelineError(
+            _("{folder}: a student's folder lies outside the project: name another").format(
+                folder=folder
+            )
+        )
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if there and not set(FOLDERS) & set(there):
-        raise PipelineError(f"{folder} holds other things ({there[0]}): name a new folder")
+        raise PipelineError(
+            _("{folder} holds other things ({there}): name a new folder").format(
+                folder=folder, there=there[0]
+            )
+        )
     if run is not None and not (run / runs.MANIFEST).is_file():
-        raise PipelineError(f"{relative(run)} is not finished: run it to its end first")
+        raise PipelineError(
+            _("{run} is not finished: run it to its end first").format(run=relative(run))
+        )
     (folder / "output").mkdir(parents=True, exist_ok=True)
     new = _copy_notebooks(folder / "notebooks", kernel)
     if run is not None:

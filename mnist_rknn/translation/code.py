@@ -10,6 +10,8 @@ from typing import Any
 
 from babel.messages.extract import extract_from_dir
 
+from ..compression import exercises as lab
+from ..exercises import answers
 from ..files import relative
 from ..language import DOMAIN, LOCALE
 from ..pipeline import steps
@@ -54,6 +56,9 @@ def messages() -> list[Message]:
         found.setdefault(text, []).append("cli.py")
     for step in steps.STEPS:
         found.setdefault(step.title, []).append("pipeline/steps.py")
+    for exercise in (*answers.EXERCISES.values(), *lab.EXERCISES.values()):
+        for text in exercise.mistakes:
+            found.setdefault(text, []).append("exercises")
     for text in OF_CLICK:
         found.setdefault(text, []).append("click")
     return [Message(text, comment=", ".join(dict.fromkeys(files))) for text, files in found.items()]

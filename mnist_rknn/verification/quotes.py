@@ -307,15 +307,16 @@ def not_run(notebook: str) -> str:
     """That one of the lab's notebooks stands here without outputs; nothing, once it has some."""
     if notebook not in (step.name for step in outputs.unmade() if step.lab):
         return ""
-    return (
+    said = _(
         "*This notebook takes long. It was not run for this page, so nothing stands below its "
-        f"cells; `make {notebook[:2]}` runs it.*"
+        "cells; `make {number}` runs it.*"
     )
+    return said.format(number=notebook[:2])
 
 
 def without_outputs() -> str:
     """Names of all notebooks that stand without outputs."""
-    return ", ".join(f"`{step.name}`" for step in outputs.unmade()) or "none"
+    return ", ".join(f"`{step.name}`" for step in outputs.unmade()) or _("none")
 
 
 def silent(step: Step) -> list[str]:
