@@ -6,7 +6,6 @@ so is what click says for them.
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from babel.messages.extract import extract_from_dir
 
@@ -20,7 +19,7 @@ from .catalogues import Message
 
 PACKAGE = Path(__file__).parents[1]
 METHODS = [("**.py", "python")]
-KEYWORDS: Any = {"_": None, "later": None}
+KEYWORDS = {"_": None, "later": None}
 # Of click, as far as a reader meets it in a help or in an error's line.
 OF_CLICK = (
     "Commands",
@@ -49,7 +48,9 @@ def path(code: str) -> Path:
 def messages() -> list[Message]:
     """Every message of the package, once, in the order of its files."""
     found: dict[str, list[str]] = {}
-    for file, _line, text, _comments, _context in extract_from_dir(PACKAGE, METHODS, KEYWORDS):
+    for file, _line, text, _comments, _context in extract_from_dir(
+        PACKAGE, METHODS, keywords=KEYWORDS
+    ):
         if isinstance(text, str):
             found.setdefault(text, []).append(Path(file).as_posix())
     for text in _of_commands():
