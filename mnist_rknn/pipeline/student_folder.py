@@ -9,7 +9,7 @@ from pathlib import Path
 
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, relative
-from ..language import _
+from ..language import NAMES, _
 from . import outputs, runs, tries
 from .steps import NOTEBOOKS
 
@@ -57,16 +57,21 @@ def prepare(folder: Path, run: Path | None = None, kernel: str | None = None) ->
 
 
 def _copy_notebooks(into: Path, kernel: str | None) -> list[str]:
-    into.mkdir(exist_ok=True)
-    new = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if not (into / path.name).exists()]
-    for path in new:
+    folders = ("", *sorted(path.name for path in NOTEBOOKS.iterdir() if path.name in NAMES))
+    paths = [path for folder in folders for path in sorted((NOTEBOOKS / folder).glob("*.ipynb"))]
+    new = []
+    for name in (path.relative_to(NOTEBOOKS) for path in paths):
+        if (into / name).exists():
+            continue
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
         if kernel is None:
-            shutil.copyfile(path, into / path.name)  # not the mode: the shared one is read-only
+            shutil.copyfile(NOTEBOOKS / name, into / name)  # not the mode: that is read-only
         else:
-            notebook = outputs.read(path)
+            notebook = outputs.read(NOTEBOOKS / name)
             notebook["metadata"]["kernelspec"].update(name=kernel, display_name=kernel)
-            outputs.write(into / path.name, notebook)
-    return [f"notebooks/{path.name}" for path in new]
+            outputs.write(into / name, notebook)
+        new.append(f"notebooks/{name}")
+    return new
 
 
 def _link_run(run: Path, own: Path) -> list[str]:
