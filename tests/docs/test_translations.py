@@ -1,6 +1,7 @@
 """The editions in other languages: of one source, whole, up to date, in our terms."""
 
 import ast
+import importlib.util
 import json
 import os
 import re
@@ -325,3 +326,22 @@ def test_help_and_mistakes_are_told_in_chinese():
     mistyped = said("run", "--forse")
     assert mistyped.startswith("错误：没有选项 '--forse'。") and "'--force'" in mistyped
     assert not english.search(mistyped.partition("（见")[0])
+
+
+def test_make_lab_opens_the_edition_of_the_language():
+    def line(*said: str) -> str:
+        told = subprocess.run(
+            ["make", "--no-print-directory", "-n", "-o", ".venv/bin/mnist-rknn", "lab", *said],
+            cwd=PROJECT, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        return next(line for line in told.stdout.splitlines() if "jupyterlab" in line)
+
+    chinese, english = line("LANG=zh"), line("LANG=en")
+    assert "scripts/jupyter/zh:" in chinese and "notebooks/zh/00_environment.ipynb" in chinese
+    assert "jupyter/zh" not in english and "notebooks/zh" not in english
+    settings = (
+        PROJECT / "scripts" / "jupyter" / "zh" / "labconfig" / "default_setting_overrides.json"
+    )
+    (locale,) = (plugin["locale"] for plugin in json.loads(settings.read_text()).values())
+    assert locale == "zh_CN"
+    assert (importlib.util.find_spec("jupyterlab_language_pack_zh_CN")) is not None
