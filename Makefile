@@ -32,7 +32,8 @@ OTHER  := $(if $(filter file default undefined,$(origin PYTHON)),,$(if $(wildcar
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .PHONY: help setup check rknn try smoke evaluate report quantstudy cluster costs compression deploy board test test-all lint lab \
-        list benchmark aistudio offline-kit class-trial figures notebooks slides site lock clean moved other_python $(STEPS)
+        list benchmark aistudio offline-kit class-trial figures notebooks translations slides site lock clean moved \
+        other_python $(STEPS)
 
 help:
 	@echo "make rknn        everything: set up, train, convert, verify   [RECIPE=$(RECIPE)]"
@@ -49,7 +50,7 @@ help:
 	@echo "make compression the lab: smaller networks and files, in one table of the report"
 	@echo "make deploy      pack what goes onto the module         [CODEGEN=yes: Rockchip's demo too]"
 	@echo "make board       copy the pack there, run it, fetch the figures   HOST=10.1.1.144"
-	@echo "make lab         open the notebooks in JupyterLab   [STUDENT=folder of one's own] [FROM=a finished run]"
+	@echo "make lab         open the notebooks in JupyterLab   [STUDENT=folder of one's own] [FROM=a finished run] [LANG=zh]"
 	@echo "make aistudio    output/aistudio.zip: one notebook for Run All on Baidu AI Studio"
 	@echo "make offline-kit one archive with packages, data and a run, to set up without a network [RECIPE=smoke]"
 	@echo "make class-trial eight students at once, as users of their own, on this folder    FOLDER=scratch"
@@ -60,12 +61,14 @@ help:
 	@echo "make benchmark   time and memory of every step"
 	@echo "make figures     figures and pictures in README and docs, from finished runs   [CHECK=yes]"
 	@echo "make notebooks   what the notebooks show, written into them    [CHECK=yes] [STEP=03]"
+	@echo "make translations  the editions in other languages           [CHECK=yes]"
 	@echo "make site        README, docs, notebooks and report as web pages, output/site   [CHECK=yes]"
 	@echo "make slides      the notebooks as slides for a projector, output/slides   [STEP=03] [RECIPE=name]"
 	@echo "make clean       remove the results of RECIPE (data and $(VENV) stay)"
 	@echo "own pictures:    $(COMMAND) import PATH --into NAME, then make rknn RECIPE=NAME"
 	@echo "one step:        $(STEPS), or its number: make 07"
 	@echo "variables:       RECIPE=name  SET=\"section.key=value ...\"  PYTHON=python3.x  TOOLKIT=2.3.2|2.5.0"
+	@echo "                 LANG=zh: 中文 (else as the system's locale says)"
 	@echo "without make:    $(COMMAND) --help"
 
 # --- set-up ---------------------------------------------------------------------------
@@ -186,11 +189,15 @@ class-trial: $(COMMAND)
 	@$(PY) scripts/class_trial.py $(or $(FOLDER),$(error say where the students' folders go: make class-trial FOLDER=/srv/trial))
 
 # Without its news and its search for updates: no pop-up, no request to the network. Warnings of the
-# tools about each other are left out, as in a run without a browser.
+# tools about each other are left out, as in a run without a browser. In the language that LANG or
+# the system's locale says, with the notebooks of that language.
 # STUDENT=folder: the notebooks are copied there and the results go there; the project may be read-only.
+EDITION = $(shell LANG="$(LANG)" $(PY) -m mnist_rknn.language)
+SETTINGS = $(if $(EDITION),$(CURDIR)/scripts/jupyter/$(EDITION):)$(CURDIR)/scripts/jupyter
+FIRST = notebooks/$(if $(EDITION),$(EDITION)/)00_environment.ipynb
 lab: $(COMMAND)
 	$(if $(STUDENT),@$(PY) scripts/student_folder.py "$(STUDENT)" $(if $(FROM),--run "$(FROM)"))
-	$(if $(STUDENT),MNIST_RKNN_OUTPUT="$(STUDENT)/output") PYTHONWARNINGS=ignore GLOG_minloglevel=2 JUPYTER_CONFIG_PATH=$(CURDIR)/scripts/jupyter $(PY) -m jupyterlab --notebook-dir="$(or $(STUDENT),.)" $(if $(STUDENT),"$(STUDENT)/")notebooks/00_environment.ipynb
+	$(if $(STUDENT),MNIST_RKNN_OUTPUT="$(STUDENT)/output") PYTHONWARNINGS=ignore GLOG_minloglevel=2 JUPYTER_CONFIG_PATH=$(SETTINGS) $(PY) -m jupyterlab --notebook-dir="$(or $(STUDENT),.)" $(if $(STUDENT),"$(STUDENT)/")$(FIRST)
 
 # --- development ----------------------------------------------------------------------
 
@@ -208,6 +215,7 @@ lint: $(COMMAND)
 	$(VENV)/bin/mypy
 	@$(PY) scripts/figures.py --check
 	@$(PY) scripts/notebooks.py --check
+	@$(PY) scripts/translations.py --check
 
 benchmark: $(COMMAND)
 	$(PY) scripts/benchmark.py $(OF_RECIPE)
@@ -219,6 +227,10 @@ figures: $(COMMAND)
 # What the notebooks show, from a run of the default recipe; only what is stale runs.
 notebooks: $(COMMAND)
 	@$(PY) scripts/notebooks.py $(if $(CHECK),--check) $(STEP)
+
+# The editions in other languages, from their catalogues; ends with 1 where a translation is behind.
+translations: $(COMMAND)
+	@$(PY) scripts/translations.py $(if $(CHECK),--check)
 
 # README, docs, notebooks and the report as static pages, in output/site; loads nothing from elsewhere.
 SITE := $(VENV)/site

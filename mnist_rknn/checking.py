@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .errors import PipelineError
+from .language import _, later
 
 Function = Callable[..., Any]
 
@@ -34,7 +35,7 @@ class Exercise(NamedTuple):
     tolerance: float = 1e-6  # relative
 
 
-NOT_YET = "not yet; {}"
+NOT_YET = later("not yet; {}")
 
 
 class Refused(NamedTuple):
@@ -56,15 +57,19 @@ def check(
         PipelineError: there is no such exercise.
     """
     if name not in exercises:
-        raise PipelineError(f"no exercise {name!r}: there are {', '.join(exercises)}")
+        raise PipelineError(
+            _("no exercise {name!r}: there are {names}").format(
+                name=name, names=", ".join(exercises)
+            )
+        )
     exercise = exercises[name]
     if answer is None or answer is Ellipsis:
-        return f"{name}: not answered yet"
+        return _("{name}: not answered yet").format(name=name)
     with np.errstate(all="ignore"):
         said = (
             _of_function(exercise, answer) if exercise.cases else _of_value(exercise, answer, run)
         )
-    return f"{name}: {said}"
+    return _("{name}: {said}").format(name=name, said=said)
 
 
 # --- functions --------------------------------------------------------------------------
@@ -73,20 +78,22 @@ def check(
 def _of_function(exercise: Exercise, function: Any) -> str:
     right, cases, mistakes, tolerance = (*exercise[:3], exercise.tolerance)
     if not callable(function):
-        return NOT_YET.format(f"a function is asked for, and this is {_short(function)}")
+        return _(NOT_YET).format(
+            _("a function is asked for, and this is {value}").format(value=_short(function))
+        )
     try:
         found = [function(*_copies(case)) for case in cases]
     except Exception as error:  # whatever a first attempt does
-        return "it stops with {}: {}".format(type(error).__name__, " ".join(str(error).split()))
+        return _("it stops with {}: {}").format(type(error).__name__, " ".join(str(error).split()))
     if any(answer is None or answer is Ellipsis for answer in found):
-        return "not written yet"
+        return _("not written yet")
     wanted = [right(*_copies(case)) for case in cases]
     if _alike(found, wanted, tolerance):
-        return "right"
+        return _("right")
     for said, mistake in mistakes.items():
         if _alike(found, [mistake(*_copies(case)) for case in cases], tolerance):
-            return NOT_YET.format(said)
-    return NOT_YET.format(_first_difference(cases, found, wanted, tolerance))
+            return _(NOT_YET).format(_(said))
+    return _(NOT_YET).format(_first_difference(cases, found, wanted, tolerance))
 
 
 def _first_difference(cases: tuple[tuple, ...], found: list, wanted: list, tolerance: float) -> str:
@@ -95,9 +102,11 @@ def _first_difference(cases: tuple[tuple, ...], found: list, wanted: list, toler
     number = next(n for n, pair in enumerate(pairs) if not _same(*pair, tolerance))
     shapes = _shape(found[number]), _shape(wanted[number])
     if shapes[0] != shapes[1]:
-        return "the answer's shape is {}, wanted is {}".format(*shapes)
+        return _("the answer's shape is {}, wanted is {}").format(*shapes)
     given = ", ".join(_short(argument) for argument in cases[number])
-    return f"for ({given}) it gives {_short(found[number])}, wanted is {_short(wanted[number])}"
+    return _("for ({given}) it gives {found}, wanted is {wanted}").format(
+        given=given, found=_short(found[number]), wanted=_short(wanted[number])
+    )
 
 
 def _shape(value: Any) -> tuple[int, ...] | None:
@@ -124,13 +133,15 @@ def _of_value(exercise: Exercise, answer: Any, run: Path | None) -> str:
     if isinstance(wanted, Refused):
         raise PipelineError(wanted.why)
     if _same(found, wanted, exercise.tolerance):
-        return "right"
+        return _("right")
     for said, mistake in exercise.mistakes.items():
         if _same(found, _read(exercise, mistake(run)), exercise.tolerance):
-            return NOT_YET.format(said)
+            return _(NOT_YET).format(_(said))
     if isinstance(found, Refused):
-        return NOT_YET.format(found.why)
-    return NOT_YET.format(_likely(found, wanted) or f"{_short(answer)} is not it")
+        return _(NOT_YET).format(found.why)
+    return _(NOT_YET).format(
+        _likely(found, wanted) or _("{answer} is not it").format(answer=_short(answer))
+    )
 
 
 def _read(exercise: Exercise, answer: Any) -> Any:
@@ -143,17 +154,17 @@ def _read(exercise: Exercise, answer: Any) -> Any:
 def _likely(found: Any, wanted: Any) -> str:
     """What is likely wrong with a value that no mistake of this exercise gives; "" if unknown."""
     if isinstance(wanted, str) and not isinstance(found, str):
-        return "a text is asked for, and nothing else"
+        return _("a text is asked for, and nothing else")
     if not _is_number(wanted):
         return ""
     if not _is_number(found):
-        return "a number is asked for, and nothing else"
+        return _("a number is asked for, and nothing else")
     signs = (
-        ("the sign", _same(found, -wanted, 0.01)),
-        ("a share is asked for, 0 to 1, and this is per cent", _same(found, 100 * wanted, 0.01)),
-        ("a hundred times too small: is it a share?", _same(100 * found, wanted, 0.01)),
-        ("off by one", isinstance(wanted, int) and abs(found - wanted) == 1),
-        ("nearly: mind the rounding", _same(found, wanted, 0.03)),
+        (_("the sign"), _same(found, -wanted, 0.01)),
+        (_("a share is asked for, 0 to 1, and this is per cent"), _same(found, 100 * wanted, 0.01)),
+        (_("a hundred times too small: is it a share?"), _same(100 * found, wanted, 0.01)),
+        (_("off by one"), isinstance(wanted, int) and abs(found - wanted) == 1),
+        (_("nearly: mind the rounding"), _same(found, wanted, 0.03)),
     )
     return next((said for said, holds in signs if holds), "")
 

@@ -30,6 +30,7 @@ from .command import (
 )
 from .errors import PipelineError, told_to_owners
 from .files import relative, sha256
+from .language import _
 from .recipe import LAYOUTS
 
 if TYPE_CHECKING:
@@ -85,8 +86,13 @@ def _state(chosen: Chosen, wanted: "list[Step]") -> Answer:
     found = [(step, now.stale_reason(step)) for step in wanted]
     return Answer(
         [{"step": step.name, "title": step.title, "to_run": reason} for step, reason in found],
-        "\n".join(f"{s.name:<16} {f'to run: {r}' if r else 'up to date'}" for s, r in found),
+        "\n".join(f"{step.name:<16} {_said(reason)}" for step, reason in found),
     )
+
+
+def _said(reason: str | None) -> str:
+    """Whether a step is up to date, and why not."""
+    return _("to run: {reason}").format(reason=reason) if reason else _("up to date")
 
 
 @cli.under("The way to a model", "run")
@@ -132,9 +138,9 @@ def run(
     wanted = select(steps)
     if as_try:
         if values or only:
-            raise click.UsageError("--try takes no --parameter and no --only")
+            raise click.UsageError(_("--try takes no --parameter and no --only"))
         if not chosen.made_with.overrides:
-            raise PipelineError("--try needs a change to try: add --set KEY=VALUE")
+            raise PipelineError(_("--try needs a change to try: add --set KEY=VALUE"))
         if not mode:
             return _try(chosen, wanted, force)
         chosen = _tried(chosen)
@@ -168,7 +174,10 @@ def _try(chosen: Chosen, wanted: "list[Step]", force: bool) -> Answer:
     data, text = conclusion.conclude(tried, ran)
     if data["summary"]:
         text = conclusion.beside(chosen.folder, tried)
-    return Answer(data | {"try": relative(tried)}, f"try        {relative(tried)}\n{text}")
+    return Answer(
+        data | {"try": relative(tried)},
+        _("try        {name}").format(name=relative(tried)) + f"\n{text}",
+    )
 
 
 @cli.under("The way to a model", "tries")
@@ -187,8 +196,9 @@ def tries(chosen: Chosen, chosen_names: tuple[str, ...], clean_all: bool) -> Ans
 
     removed = tried.clean(chosen.folder, chosen_names) if chosen_names or clean_all else []
     left = tried.names(chosen.folder)
-    lines = [f"removed    {name}" for name in removed] + [f"try        {name}" for name in left]
-    return Answer({"tries": left, "removed": removed}, "\n".join(lines) or "no tries")
+    lines = [_("removed    {name}").format(name=name) for name in removed]
+    lines += [_("try        {name}").format(name=name) for name in left]
+    return Answer({"tries": left, "removed": removed}, "\n".join(lines) or _("no tries"))
 
 
 @cli.under("The way to a model", "clean")
@@ -203,7 +213,8 @@ def clean(recipe: str) -> Answer:
     from .pipeline import cleaning
 
     removed = cleaning.remove(recipe)
-    lines = [f"removed    {folder}" for folder in removed] or [f"there are no results of {recipe}"]
+    lines = [_("removed    {name}").format(name=folder) for folder in removed]
+    lines = lines or [_("there are no results of {recipe}").format(recipe=recipe)]
     return Answer({"removed": removed}, "\n".join(lines))
 
 
@@ -255,15 +266,19 @@ def import_(
         return Answer(data, text, ok=False, error=importing.refusal(found, command))
     where = relative(contact_sheets.write(found, sheets))
     data["sheets"] = where
-    text += f"\nsheets     {where}: a picture of each class; see that the labels are right"
+    shown = _("\nsheets     {where}: a picture of each class; see that the labels are right")
+    text += shown.format(where=where)
     if not recipe:
-        return Answer(data, f"{text}\nnext       {command} --into NAME")
+        return Answer(data, text + _("\nnext       {command} --into NAME").format(command=command))
     try:
         importing.write_recipe(found, recipe, command)
     except PipelineError as error:
         return Answer(data, text, ok=False, error=str(error))
-    text += f"\nwrote      {relative(recipe)}: look it through, every choice says why"
-    text += f"\nnext       make rknn RECIPE={into}"
+    wrote = _(
+        "\nwrote      {recipe}: look it through, every choice says why"
+        "\nnext       make rknn RECIPE={name}"
+    )
+    text += wrote.format(recipe=relative(recipe), name=into)
     return Answer(data | {"recipe": relative(recipe)}, text)
 
 
@@ -286,7 +301,9 @@ def practice_set(into: Path, each: int, chinese: bool, seed: int) -> Answer:
     classes, folder = len(shapes.NAMES), relative(into)
     return Answer(
         {"folder": folder, "classes": classes, "pictures": each * classes},
-        f"{folder}: {each * classes} pictures of {classes} classes",
+        _("{folder}: {count} pictures of {classes} classes").format(
+            folder=folder, count=each * classes, classes=classes
+        ),
     )
 
 
@@ -317,7 +334,7 @@ def evaluate(chosen: Chosen, images: Path | None, frames: Path | None, pen: Path
     mnist-rknn evaluate --pen path/to/digits.jsonl.gz
     """
     if sum(given is not None for given in (images, frames, pen)) != 1:
-        raise click.UsageError("say which pictures: IMAGES, --frames FOLDER or --pen FILE")
+        raise click.UsageError(_("say which pictures: IMAGES, --frames FOLDER or --pen FILE"))
     details = relative(chosen.folder / "evaluate")
     if frames is not None:
         from .verification import frame_evaluation
@@ -334,7 +351,7 @@ def evaluate(chosen: Chosen, images: Path | None, frames: Path | None, pen: Path
 
         found = evaluation.evaluate(chosen.recipe, chosen.folder, images)
         return Answer({"accuracy": found, "details": details}, evaluation.text(found, details))
-    raise click.UsageError("say which pictures: IMAGES, --frames FOLDER or --pen FILE")
+    raise click.UsageError(_("say which pictures: IMAGES, --frames FOLDER or --pen FILE"))
 
 
 @cli.under("What was measured", "report")
@@ -345,7 +362,7 @@ def report(chosen: Chosen) -> Answer:
     from .verification import report as reports
 
     path = relative(reports.build(chosen.recipe, chosen.folder))
-    return Answer({"report": path}, f"report     {path}")
+    return Answer({"report": path}, _("report     {path}").format(path=path))
 
 
 @cli.under("What was measured", "inspect")
@@ -382,7 +399,10 @@ def unpack(file: Path, into: Path) -> Answer:
     from .compression import onnx_weights, packed_file
 
     onnx_weights.write_whole(packed_file.read(file), into)
-    return Answer({"onnx": relative(into), "sha256": sha256(into)}, f"wrote      {relative(into)}")
+    return Answer(
+        {"onnx": relative(into), "sha256": sha256(into)},
+        _("wrote      {path}").format(path=relative(into)),
+    )
 
 
 @cli.under("What was measured", "compare")
@@ -434,13 +454,13 @@ def quantstudy(
     recipe, folder = chosen.recipe, chosen.folder
     where, count = pool.pool(study.PACKAGES), pictures or study.PICTURES
     grid = study.grid(sizes or study.SIZES, seeds or study.SEEDS)
-    with locked(folder, "quantstudy", "finished cells are kept, run again to go on"):
+    with locked(folder, "quantstudy", _("finished cells are kept, run again to go on")):
         rows = study.run(recipe, folder, grid, count, where, pool.twice)
         found = study.conclude(recipe, folder, rows)
     text, written = study.text(found), None
     if write:
         written = relative(study.write_winner(chosen.made_with.recipe, found["winner"]))
-        text += f"\nwritten  {written}"
+        text += _("\nwritten  {path}").format(path=written)
     return Answer(found | {"written": written}, text)
 
 
@@ -510,7 +530,9 @@ def deploy(chosen: Chosen, codegen: bool) -> Answer:
     bundle, size = relative(chosen.folder / "deploy"), path.stat().st_size
     return Answer(
         {"bundle": bundle, **_written(path)},
-        f"bundle     {bundle}/\nzip        {relative(path)}, {size / 1024:,.0f} KB",
+        _("bundle     {bundle}/\nzip        {zip}, {size:,.0f} KB").format(
+            bundle=bundle, zip=relative(path), size=size / 1024
+        ),
     )
 
 
@@ -538,7 +560,7 @@ def board(chosen: Chosen, host: str, ssh_config: Path | None) -> Answer:
     from .verification import report as reports
 
     recipe, folder = chosen.recipe, chosen.folder
-    with locked(folder, "board", "nothing half-written is left, run again"):
+    with locked(folder, "board", _("nothing half-written is left, run again")):
         content = boards.measure(recipe, folder, host, ssh_config)
         reports.build(recipe, folder)
     return Answer(content, boards.text(content, folder), ok=content["golden"]["match"])

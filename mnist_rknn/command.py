@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import inspect
 import io
 import json
 import os
@@ -13,9 +14,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import click
 from click.shell_completion import CompletionItem
 
+from . import language
 from .capture import output_to_stderr
 from .errors import PipelineError
 from .files import PROJECT
+from .language import _
 
 if TYPE_CHECKING:
     from .pipeline.cells import Pool
@@ -63,6 +66,8 @@ def start(command: click.Command, arguments: Sequence[str] | None = None, name: 
     """
     status = OK
     _print_any_letter()
+    language.speak_everywhere()
+    _translate(command)
     try:
         _require_own_folder()
         status = command.main(arguments, name, standalone_mode=False, **LAYOUT) or OK
@@ -71,18 +76,41 @@ def start(command: click.Command, arguments: Sequence[str] | None = None, name: 
         return _failed(str(error), NO)
     except click.UsageError as error:
         path = error.ctx.command_path if error.ctx else name
-        message = error.format_message().rstrip(".")
-        return _failed(f"{message} (see `{path} --help`)", WRONG)
+        message = _of_usage(error).rstrip(".。")
+        return _failed(
+            _("{message} (see `{path} --help`)").format(message=message, path=path), WRONG
+        )
     except click.Abort as abort:  # click's answer to KeyboardInterrupt
-        remark = str(abort.__cause__ or "") or "run again to go on"
-        return _failed(f"interrupted; {remark}", INTERRUPTED)
+        remark = str(abort.__cause__ or "") or _("run again to go on")
+        return _failed(_("interrupted; {remark}").format(remark=remark), INTERRUPTED)
     except BrokenPipeError:  # `... | head` has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
         if not error.filename:  # not about a file, so perhaps a fault of ours
             raise
-        return _failed(f"{error.filename}: {error.strerror}: name another folder or file", NO)
+        said = _("{file}: {error}: name another folder or file")
+        return _failed(said.format(file=error.filename, error=error.strerror), NO)
     return status
+
+
+def words(command: click.Command) -> Iterator[str]:
+    """What a command says of itself in its help: its own words, and those of what belongs to it."""
+    yield from (inspect.cleandoc(part.help) for part in _parts(command) if part.help)
+    for other in command.commands.values() if isinstance(command, click.Group) else ():
+        yield from words(other)
+
+
+def _parts(command: click.Command) -> "list[click.Command | click.Option]":
+    """A command and its options, which all have a help."""
+    return [command, *(option for option in command.params if isinstance(option, click.Option))]
+
+
+def _translate(command: click.Command) -> None:
+    """Let a command's help be in the language that is spoken."""
+    for part in _parts(command):
+        part.help = part.help and _(inspect.cleandoc(part.help))
+    for other in command.commands.values() if isinstance(command, click.Group) else ():
+        _translate(other)
 
 
 def _print_any_letter() -> None:
@@ -92,8 +120,20 @@ def _print_any_letter() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def _of_usage(error: click.UsageError) -> str:
+    """What click says of a wrong command line; its hint has a plural, which our catalogue lacks."""
+    meant: list[str] = sorted(getattr(error, "possibilities", None) or [])
+    if not meant:
+        return error.format_message()
+    if len(meant) == 1:
+        said = _("{message} Did you mean {names}?")
+    else:
+        said = _("{message} (Did you mean one of: {names}?)")
+    return said.format(message=error.message, names=", ".join(map(repr, meant)))
+
+
 def _failed(message: str, status: int) -> int:
-    print(f"error: {message}", file=sys.stderr)
+    print(_("error: {message}").format(message=message), file=sys.stderr)
     return status
 
 
@@ -103,8 +143,10 @@ def _require_own_folder() -> None:
     environment = script.resolve().parent
     if script.name == NAME and environment != Path(sys.executable).parent:
         raise PipelineError(
-            f"this command was set up in {PROJECT} and its folder copied or moved since: "
-            f"run `make setup` in {environment.parents[1]}"
+            _(
+                "this command was set up in {project} and its folder copied or moved since: "
+                "run `make setup` in {folder}"
+            ).format(project=PROJECT, folder=environment.parents[1])
         )
 
 
@@ -228,7 +270,7 @@ def answers(command: Callable[..., Answer]) -> Callable[..., int]:
         elif answer.text:
             print(answer.text)
         if answer.error:
-            print(f"error: {answer.error}", file=sys.stderr)
+            print(_("error: {message}").format(message=answer.error), file=sys.stderr)
         return OK if answer.ok else NO
 
     return printed
@@ -246,7 +288,7 @@ def numbers_option(name: str, text: str) -> Callable:
         try:
             return [int(number) for part in given for number in part.split(",")]
         except ValueError:
-            raise click.BadParameter("write whole numbers, such as 20,100") from None
+            raise click.BadParameter(_("write whole numbers, such as 20,100")) from None
 
     return click.option(name, callback=read, multiple=True, metavar="N,N,...", help=text)
 
@@ -311,13 +353,17 @@ class Headings(click.Group):
     def format_commands(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write the commands into the help."""
         for heading, names in self.headings.items():
-            with formatter.section(heading):
+            with formatter.section(_(heading)):
                 rows = [(name, self.commands[name].get_short_help_str(100)) for name in names]
                 formatter.write_dl(rows)
 
     def format_epilog(self, context: click.Context, formatter: click.HelpFormatter) -> None:
         """Write what stands below the commands into the help."""
-        with formatter.section("Exit status"):
-            formatter.write_dl([(str(status), meaning) for status, meaning in EXIT_STATUS.items()])
-        with formatter.section("Shell completion, for bash (zsh and fish: put their name there)"):
+        with formatter.section(_("Exit status")):
+            formatter.write_dl(
+                [(str(status), _(meaning)) for status, meaning in EXIT_STATUS.items()]
+            )
+        with formatter.section(
+            _("Shell completion, for bash (zsh and fish: put their name there)")
+        ):
             formatter.write_text(COMPLETION)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from .language import _
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -39,14 +41,14 @@ class Finding(PipelineError):
 
     def __init__(self, cause: str, cure: Cure):
         self.cause, self.cure = cause, cure
-        super().__init__(f"{cause}: {cure.step}")
+        super().__init__(_("{cause}: {cure}").format(cause=cause, cure=_(cure.step)))
 
     def __reduce__(self) -> tuple:  # it comes back from a simulator's process
         return (type(self), (self.cause, self.cure))
 
     def for_owner(self) -> str:
         """The line for somebody who brought the thing."""
-        return f"{self.cause}: {self.cure.owner}"
+        return _("{cause}: {cure}").format(cause=self.cause, cure=_(self.cure.owner))
 
 
 @contextlib.contextmanager
@@ -66,6 +68,8 @@ class Fault(Exception):
 
     def __init__(self, message: str):
         super().__init__(
-            f"{message}: this is a fault of mnist-rknn, not yours; please report it, with the "
-            "traceback"
+            _(
+                "{message}: this is a fault of mnist-rknn, not yours; please report it, with the "
+                "traceback"
+            ).format(message=message)
         )

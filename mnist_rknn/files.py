@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from .errors import PipelineError
+from .language import _
 
 PROJECT = Path(__file__).resolve().parents[1]
 OUTPUT = Path(os.environ.get("MNIST_RKNN_OUTPUT") or PROJECT / "output").resolve()  # of all runs
@@ -99,7 +100,9 @@ def naming_full_disk(path: Path) -> Iterator[None]:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         raise PipelineError(
-            f"the disk is full while writing {relative(path)}: free some space and run again"
+            _("the disk is full while writing {path}: free some space and run again").format(
+                path=relative(path)
+            )
         ) from None
 
 
@@ -123,10 +126,14 @@ def read_json(path: Path) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise PipelineError(f"{path} is missing: run the step that writes it first") from None
+        raise PipelineError(
+            _("{path} is missing: run the step that writes it first").format(path=path)
+        ) from None
     except ValueError as error:
         raise PipelineError(
-            f"{path} is damaged ({error}): delete it and run its step again"
+            _("{path} is damaged ({error}): delete it and run its step again").format(
+                path=path, error=error
+            )
         ) from None
 
 
@@ -158,8 +165,10 @@ def taking_turns(folder: Path, what: str) -> Iterator[None]:
         lock.acquire()
     except Timeout:
         raise PipelineError(
-            f"{what}: another process has been at work in {relative(folder)} for {PATIENCE} "
-            "seconds: wait for it to end, or end it, and run again"
+            _(
+                "{what}: another process has been at work in {folder} for {patience} "
+                "seconds: wait for it to end, or end it, and run again"
+            ).format(what=what, folder=relative(folder), patience=PATIENCE)
         ) from None
     try:
         yield
@@ -197,8 +206,10 @@ class FolderLock:
             holder = file.read().strip() or "another process"
             file.close()
             raise PipelineError(
-                f"{relative(self.path.parent)} is in use by {holder}: "
-                "wait for it to end, or choose another recipe or output folder"
+                _(
+                    "{parent} is in use by {holder}: wait for it to end, or choose another "
+                    "recipe or output folder"
+                ).format(parent=relative(self.path.parent), holder=holder)
             ) from None
         file.truncate(0)
         since = time.strftime("%H:%M:%S")

@@ -1,4 +1,4 @@
-"""A font for plots, and one with Chinese characters if the machine has any."""
+"""Fonts for plots: with Chinese characters, one of the machine or the one that is shipped."""
 
 import contextlib
 from pathlib import Path
@@ -18,9 +18,17 @@ CJK_FAMILIES = (
     "Microsoft YaHei",
     "PingFang SC",
 )
+# Noto Sans CJK SC with the characters of GB 2312; scripts/font.py made it, OFL.txt is its licence.
+SHIPPED = Path(__file__).parent / "locale" / "font" / "NotoSansSC-Subset.otf"
+SHIPPED_FAMILY = "Noto Sans SC Subset"
 
 
-def cjk_font() -> Path | None:
+def cjk_font() -> Path:
+    """File of a font that draws Chinese: an installed one, else the shipped one."""
+    return installed_cjk_font() or SHIPPED
+
+
+def installed_cjk_font() -> Path | None:
     """File of an installed font that draws Chinese, or None."""
     from matplotlib import font_manager
 
@@ -36,10 +44,3 @@ def cjk_font() -> Path | None:
                 font_manager.fontManager.addfont(file)
         found = known()
     return found
-
-
-def any_font() -> Path:
-    """File of a font that exists: a Chinese one, else the one that matplotlib ships."""
-    from matplotlib import font_manager
-
-    return cjk_font() or Path(font_manager.findfont("DejaVu Sans"))

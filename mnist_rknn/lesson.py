@@ -12,6 +12,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Polygon, Rectangle
 
+from .language import _
 from .plots import BLUE, GRAY, GREEN, RED, finished
 
 
@@ -53,7 +54,7 @@ def network_blocks(parts: Sequence[tuple[str, tuple[int, ...]]]) -> Figure:
             axis.annotate("", (left + 0.75, 0.15), (left, 0.15), arrowprops=arrow)
         left += 0.9
     axis.set(xlim=(-0.4, left - 0.5), ylim=(-0.9, 3.2), aspect="equal")
-    axis.set_title("channels x rows x columns of what each part hands on", fontsize=10)
+    axis.set_title(_("channels x rows x columns of what each part hands on"), fontsize=10)
     axis.axis("off")
     return finished(figure)
 
@@ -80,7 +81,9 @@ def layer_steps(maps: dict[str, np.ndarray]) -> Figure:
         reach = float(np.abs(values).max()) or 1.0
         axis.imshow(values, cmap="RdBu_r" if number else "gray", vmin=-reach, vmax=reach)
         axis.set_title(title, fontsize=9)
-        axis.set_xlabel(f"{values.min():.1f} to {values.max():.1f}", fontsize=8)
+        axis.set_xlabel(
+            _("{min:.1f} to {max:.1f}").format(min=values.min(), max=values.max()), fontsize=8
+        )
         axis.set(xticks=[], yticks=[])
         axis.spines[:].set_visible(False)
     return finished(figure)
@@ -112,12 +115,13 @@ def number_line(low: float, high: float, values: Sequence[float]) -> Figure:
         end = low + scale * (number + 128)
         arrow = {"arrowstyle": "-|>", "color": color, "lw": 1}
         axis.annotate("", (end, 0.03), (value, 0.97), arrowprops=arrow)
-        text = f"{value:g}" if inside else f"{value:g}\nclipped"
+        text = f"{value:g}" if inside else _("{value:g}\nclipped").format(value=value)
         axis.text(value, 1.06, text, ha="center", va="bottom", fontsize=9, color=color)
         axis.text(end, 0.06, f" {number}", ha="left", va="bottom", fontsize=8, color=color)
     axis.set(
         ylim=(-0.35, 1.55), xlim=(-reach, reach),
-        title=f"range {low:g} to {high:g}: scale (one step) {scale:.5f}, zero point {zero_point}",
+        title=_("range {low:g} to {high:g}: scale (one step) {scale:.5f}, zero point "
+"{zero_point}").format(low=low, high=high, scale=scale, zero_point=zero_point),
     )  # fmt: skip
     axis.axis("off")
     return finished(figure)
@@ -140,7 +144,12 @@ def softmax_twice(logits: np.ndarray, labels: Sequence[str]) -> Figure:
     for axis, (title, values, color) in zip(axes, rows, strict=True):
         axis.bar(range(len(labels)), values, color=color)
         best = int(np.argmax(values))
-        axis.set_title(f"{title}: {labels[best]} has {values[best]:.2f}", fontsize=10)
+        axis.set_title(
+            _("{title}: {labels} has {values:.2f}").format(
+                title=title, labels=labels[best], values=values[best]
+            ),
+            fontsize=10,
+        )
         axis.set_xticks(range(len(labels)), labels, fontsize=8)
         axis.axhline(0, color=GRAY, lw=0.5)
         if title != "logits":

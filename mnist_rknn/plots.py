@@ -22,13 +22,16 @@ from matplotlib.ticker import (
     NullLocator,
 )
 
+from .language import _
 from .records import Layer, LayerError, Stages
 
 BLUE, ORANGE, GREEN, RED, GRAY = "#0072B2", "#E69F00", "#009E73", "#D55E00", "#999999"
 
 
 def use_style() -> None:
-    """Settings for all figures: small files, quiet axes, a Chinese font if there is one."""
+    """Settings for all figures: small files, quiet axes, and a font that has Chinese characters."""
+    from matplotlib import font_manager
+
     from . import fonts
 
     plt.rcParams.update(
@@ -44,12 +47,11 @@ def use_style() -> None:
             "figure.constrained_layout.use": True,
         }
     )
-    font = fonts.cjk_font()
-    if font:
-        from matplotlib import font_manager
-
-        family = font_manager.FontProperties(fname=str(font)).get_name()
-        plt.rcParams["font.family"] = ["DejaVu Sans", family]  # the first that has a glyph
+    font = str(fonts.cjk_font())
+    if font not in {known.fname for known in font_manager.fontManager.ttflist}:
+        font_manager.fontManager.addfont(font)
+    family = font_manager.FontProperties(fname=font).get_name()
+    plt.rcParams["font.family"] = ["DejaVu Sans", family]  # the first that has a glyph
 
 
 def finished(figure: Figure) -> Figure:
@@ -102,7 +104,7 @@ def misread(
     """
     wrong = np.flatnonzero(answers != classes)[:30]
     if not len(wrong):
-        return "none is misread"
+        return _("none is misread")
     captions = [f"{labels[classes[i]]} → {labels[answers[i]]}" for i in wrong]
     return image_grid(images[wrong], captions)
 
@@ -161,7 +163,7 @@ def class_balance(classes: dict[str, np.ndarray], labels: Sequence[str]) -> Figu
         places = np.arange(len(labels)) + (position - (len(classes) - 1) / 2) * width
         color = (BLUE, ORANGE, GREEN)[position % 3]
         axis.bar(places, counts, width, label=f"{name} ({len(values):,})", color=color)
-    axis.set(xticks=range(len(labels)), ylabel="images", title="Images of each class")
+    axis.set(xticks=range(len(labels)), ylabel=_("images"), title=_("Images of each class"))
     upright = sum(map(len, labels)) > 60
     axis.set_xticklabels(labels, rotation=90 if upright else 0)
     axis.legend(ncols=len(classes), loc="upper left", bbox_to_anchor=(0, 1.3), fontsize=8)
@@ -173,16 +175,23 @@ def learning_curves(history: dict[str, list[float]]) -> Figure:
     figure, (left, right, rate) = plt.subplots(1, 3, figsize=(10, 2.8))
     epochs = history["epoch"]
     for axis, kind, label in (
-        (left, "loss", "cross-entropy loss"),
-        (right, "top1", "top-1 accuracy, %"),
+        (left, "loss", _("cross-entropy loss")),
+        (right, "top1", _("top-1 accuracy, %")),
     ):
         for split, color in (("train", BLUE), ("val", ORANGE)):
             values = np.array(history[f"{split}_{kind}"]) * (100 if kind == "top1" else 1)
-            axis.plot(epochs, values, "o-", color=color, markersize=4, label=split)
-        axis.set(xlabel="epoch", title=label, xticks=epochs[:: max(1, len(epochs) // 10)])
+            axis.plot(
+                epochs,
+                values,
+                "o-",
+                color=color,
+                markersize=4,
+                label={"train": _("train"), "val": _("val")}[split],
+            )
+        axis.set(xlabel=_("epoch"), title=label, xticks=epochs[:: max(1, len(epochs) // 10)])
     left.legend()
     rate.plot(history["lr_epoch"], history["lr"], color=GREEN)
-    rate.set(xlabel="epochs gone by", title="learning rate", ylim=(0, None))
+    rate.set(xlabel=_("epochs gone by"), title=_("learning rate"), ylim=(0, None))
     return finished(figure)
 
 
@@ -198,7 +207,7 @@ def operator_bars(before: dict[str, int], after: dict[str, int]) -> Figure:
         values = [counts.get(name, 0) for name in names]
         bars = axis.barh(places + offset, values, 0.38, label=label, color=color)
         axis.bar_label(bars, labels=[str(v) if v else "" for v in values], fontsize=8, padding=2)
-    axis.set(yticks=places, title="Operators in the graph")
+    axis.set(yticks=places, title=_("Operators in the graph"))
     axis.set_yticklabels(names)
     axis.invert_yaxis()
     axis.legend(loc="lower right")
@@ -233,7 +242,7 @@ def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure
         columns = [x for x, _, _ in boxes.values()]
         axis.set_xlim(min(columns) - 0.8, max(columns) + 0.8)
         axis.set_ylim(height - 0.8, -0.8)
-        more = f" ({hidden} more below)" if hidden else ""
+        more = _(" ({count} more below)").format(count=hidden) if hidden else ""
         axis.set_title(title + more)
         axis.axis("off")
     return finished(figure)
@@ -282,16 +291,26 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
     step = (high - low) / 255
     figure, (wide, close) = plt.subplots(1, 2, figsize=(8.5, 2.8), width_ratios=(3, 2))
     wide.hist(values, bins=120, color=BLUE, alpha=0.8)
-    wide.axvspan(low, high, color=GREEN, alpha=0.12, label=f"INT8 reaches {low:.2f} to {high:.2f}")
+    wide.axvspan(
+        low,
+        high,
+        color=GREEN,
+        alpha=0.12,
+        label=_("INT8 reaches {low:.2f} to {high:.2f}").format(low=low, high=high),
+    )
     clipped = float(((values < low) | (values > high)).mean())
     used = len(np.unique(np.rint((values.clip(low, high) - low) / step))) if step else 1
     wide.set(
-        title=f"{title}: uses {used} of the 256 values",
-        xlabel="value",
-        ylabel="how often",
+        title=_("{title}: uses {used} of the 256 values").format(title=title, used=used),
+        xlabel=_("value"),
+        ylabel=_("how often"),
         yscale="log",
     )
-    wide.legend(title=f"{100 * clipped:.3g} % clipped", loc="upper right", frameon=True)
+    wide.legend(
+        title=_("{clipped:.3g} % clipped").format(clipped=100 * clipped),
+        loc="upper right",
+        frameon=True,
+    )
     center = float(np.median(values))
     window = (center - 8 * step, center + 8 * step)
     near = values[(values >= window[0]) & (values <= window[1])]
@@ -299,7 +318,12 @@ def quantization_grid(values: np.ndarray, low: float, high: float, title: str) -
     for line in low + step * np.arange(256):
         if window[0] <= line <= window[1]:
             close.axvline(line, color=RED, lw=0.8)
-    close.set(title=f"close up: one step is {step:.4f}", xlabel="value", xlim=window, yscale="log")
+    close.set(
+        title=_("close up: one step is {step:.4f}").format(step=step),
+        xlabel=_("value"),
+        xlim=window,
+        yscale="log",
+    )
     return finished(figure)
 
 
@@ -325,7 +349,7 @@ def confusion(matrices: dict[str, np.ndarray], labels: Sequence[str]) -> Figure:
                 column, row, matrix[row, column], ha="center", va="center", fontsize=font,
                 color=GRAY if on_diagonal else "white" if dark else "black",
             )  # fmt: skip
-        axis.set(xlabel="answer", ylabel="true class", title=title)
+        axis.set(xlabel=_("answer"), ylabel=_("true class"), title=title)
         upright = max(map(len, labels)) > 2
         letters = min(10.0, 1.4 * font)
         axis.set_xticks(range(len(labels)), labels, rotation=90 if upright else 0, fontsize=letters)
@@ -352,7 +376,9 @@ def stage_accuracy(stages: Stages) -> Figure:
             ha="center",
             fontsize=8,
         )
-    axis.set(xlabel="top-1 accuracy, % (bar: 95 % Wilson interval)", ylim=(len(stages) - 0.4, -0.7))
+    axis.set(
+        xlabel=_("top-1 accuracy, % (bar: 95 % Wilson interval)"), ylim=(len(stages) - 0.4, -0.7)
+    )
     axis.set_yticks(range(len(stages)), list(stages))
     axis.grid(axis="x", alpha=0.3)
     return finished(figure)
@@ -366,10 +392,10 @@ def layer_cost(layers: Sequence[Layer]) -> Figure:
     places = np.arange(len(shown))
     left.barh(places, [layer.cycles for layer in shown], color=BLUE)
     right.barh(places, [layer.traffic_kb for layer in shown], color=ORANGE)
-    left.set(yticks=places, title="cycles (compiler estimate)")
+    left.set(yticks=places, title=_("cycles (compiler estimate)"))
     left.set_yticklabels(names, fontsize=8)
     left.invert_yaxis()
-    right.set(title="KB read and written (compiler estimate)")
+    right.set(title=_("KB read and written (compiler estimate)"))
     return finished(figure)
 
 
@@ -383,19 +409,17 @@ def tone_histograms(worlds: dict[str, np.ndarray]) -> Figure:
     for (name, pictures), color in zip(worlds.items(), (BLUE, ORANGE, GREEN), strict=False):
         counts, edges = np.histogram(pictures.mean(axis=-1), bins=64, range=(0, 255))
         axis.stairs(counts / counts.sum(), edges, fill=True, alpha=0.5, color=color, label=name)
-    axis.set(xlabel="gray tone, 0 black to 255 white", ylabel="share of pixels", yscale="log")
+    axis.set(xlabel=_("gray tone, 0 black to 255 white"), ylabel=_("share of pixels"), yscale="log")
     axis.legend()
     return finished(figure)
 
 
-def distortion_bars(
-    models: dict[str, dict[str, float]], label: str = "top-1 accuracy, %"
-) -> Figure:
+def distortion_bars(models: dict[str, dict[str, float]], label: str = "") -> Figure:
     """Accuracy of models under one distortion at a time, or other shares by kind.
 
     Args:
         models: for each model, accuracy from 0 to 1 by distortion.
-        label: says what the shares are.
+        label: says what the shares are; else top-1 accuracy.
     """
     names = list(next(iter(models.values())))
     figure, axis = plt.subplots(figsize=(7, 0.36 * len(names) + 0.9))
@@ -408,7 +432,7 @@ def distortion_bars(
             places, [100 * shares[name] for name in names], width, color=color, label=model
         )
         axis.bar_label(bars, fmt="%.0f", fontsize=8, padding=2)
-    axis.set(xlabel=label, xlim=(0, 108))
+    axis.set(xlabel=label or _("top-1 accuracy, %"), xlim=(0, 108))
     axis.set_yticks(range(len(names)), names)
     axis.invert_yaxis()
     axis.legend(loc="upper center", ncols=len(models), bbox_to_anchor=(0.5, 1.12))
@@ -425,12 +449,12 @@ def layer_error(layers: Sequence[LayerError]) -> Figure:
         distance = [row.distance for row in found]
         left.plot(loss, places, marker=marker, color=color, lw=1, ms=4, label=kind)
         right.plot(distance, places, marker=marker, color=color, lw=1, ms=4, label=kind)
-    left.set(title="1 − cosine, 0 is no loss (simulator)", xlim=(0, None), yticks=places)
+    left.set(title=_("1 − cosine, 0 is no loss (simulator)"), xlim=(0, None), yticks=places)
     left.set_yticklabels([f"{layer.operator} {layer.name}" for layer in layers], fontsize=7)
     left.invert_yaxis()
     left.locator_params(axis="x", nbins=4)
     left.ticklabel_format(axis="x", style="sci", scilimits=(-2, 2))
-    right.set(title="Euclidean distance (simulator)", xlim=(0, None))
+    right.set(title=_("Euclidean distance (simulator)"), xlim=(0, None))
     for axis in (left, right):
         axis.grid(axis="y", alpha=0.2)
     right.legend()
@@ -460,12 +484,12 @@ def study_curves(rows: Sequence[dict]) -> Figure:
             low, high = [min(v) for v in values], [max(v) for v in values]
             axis.fill_between(counts, low, high, color=style["color"], alpha=0.12, lw=0)
     for axis in axes:
-        axis.set(xscale="log", xlabel="calibration pictures")
+        axis.set(xscale="log", xlabel=_("calibration pictures"))
         axis.set_xticks(sorted({row["images"] for row in rows}))
         axis.set_xticklabels(sorted({row["images"] for row in rows}), fontsize=8)
         axis.minorticks_off()
-    axes[0].set(title="top-1 of validation pictures, % (simulator)")
-    axes[1].set(title="1 − mean cosine of the logits (simulator)", yscale="log")
+    axes[0].set(title=_("top-1 of validation pictures, % (simulator)"))
+    axes[1].set(title=_("1 − mean cosine of the logits (simulator)"), yscale="log")
     axes[1].legend(fontsize=7, ncols=2)
     return finished(figure)
 
@@ -483,7 +507,7 @@ def agreement_hides(rows: Sequence[dict]) -> Figure:
             [1 - row["cosine"] for row in chosen],
             [100 * row["agreement"] for row in chosen],
             s=22, alpha=0.7, color=color,
-            label="balanced lists" if kind else "bad on purpose",
+            label=_("balanced lists") if kind else _("bad on purpose"),
         )  # fmt: skip
         for row in chosen if kind is None else ():
             axis.annotate(
@@ -492,8 +516,8 @@ def agreement_hides(rows: Sequence[dict]) -> Figure:
             )  # fmt: skip
     axis.set(
         xscale="log",
-        xlabel="1 − mean cosine of the logits: the damage (simulator)",
-        ylabel="answers as in float, %",
+        xlabel=_("1 − mean cosine of the logits: the damage (simulator)"),
+        ylabel=_("answers as in float, %"),
     )
     axis.legend(loc="lower left")
     return finished(figure)
@@ -524,12 +548,12 @@ def cost_map(points: Sequence[dict]) -> Figure:
     axis.axhline(floor - room, color=GRAY, lw=0.5)
     axis.set(
         xscale="log",
-        xlabel="cycles (compiler estimate, a lower bound)",
-        ylabel="top-1 of test images, % (simulator)",
+        xlabel=_("cycles (compiler estimate, a lower bound)"),
+        ylabel=_("top-1 of test images, % (simulator)"),
         ylim=(floor - 1.8 * room, ceiling + 0.6 * room),
     )
     axis.margins(x=0.15)
-    axis.text(0.01, 0.03, "grey: cost only, accuracy not measured", transform=axis.transAxes,
+    axis.text(0.01, 0.03, _("grey: cost only, accuracy not measured"), transform=axis.transAxes,
               fontsize=8, color=GRAY)  # fmt: skip
     return finished(figure)
 
@@ -575,7 +599,8 @@ def tradeoffs(panels: Sequence[Any]) -> Figure:
         axis.xaxis.set_minor_locator(NullLocator())
         axis.grid(axis="y", alpha=0.3)
     for axis, panel in zip(axes[:, 0], panels[::3], strict=False):
-        axis.set(ylabel=f"top-1 of {panel.title}, %")
-    figure.suptitle("orange: Pareto front; hollow: float on this PC, others INT8 in the simulator",
+        axis.set(ylabel=_("top-1 of {title}, %").format(title=panel.title))
+    figure.suptitle(_("orange: Pareto front; hollow: float on this PC, others INT8 in the "
+"simulator"),
                     fontsize=9)  # fmt: skip
     return finished(figure)

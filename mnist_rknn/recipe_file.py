@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from . import text
 from .errors import PipelineError
 from .files import PROJECT
+from .language import _
 from .recipe import Recipe
 
 CONFIGS = PROJECT / "configs"
@@ -39,7 +40,9 @@ def load(recipe: str = "mnist", overrides: Sequence[str] = ()) -> Recipe:
     path = find(recipe)
     content = parse_yaml(path)
     if not isinstance(content, dict):
-        raise PipelineError(f"recipe {path.name} is empty: start from configs/mnist.yaml")
+        raise PipelineError(
+            _("recipe {name} is empty: start from configs/mnist.yaml").format(name=path.name)
+        )
     content.pop(MADE_WITH, None)
     content = {"name": path.stem, **content}
     for override in overrides:
@@ -60,7 +63,11 @@ def parse_yaml(path: Path, every_value_as_text: bool = False) -> Any:
         PipelineError: not YAML, with references, a key twice, or far too long.
     """
     if path.stat().st_size > LARGEST:
-        raise PipelineError(f"recipe {path.name} has more than {LARGEST:,} bytes: it is no recipe")
+        raise PipelineError(
+            _("recipe {name} has more than {largest:,} bytes: it is no recipe").format(
+                name=path.name, largest=LARGEST
+            )
+        )
     content = text.read(path).text
     try:
         return _parse(content, yaml.BaseLoader if every_value_as_text else yaml.SafeLoader)
@@ -69,14 +76,19 @@ def parse_yaml(path: Path, every_value_as_text: bool = False) -> Any:
         where = f" at line {place.line + 1}" if place else ""
         if isinstance(error, _NotTaken):
             raise PipelineError(
-                f"recipe {path.name}: {error.problem}{where}: {error.note}"
+                _("recipe {name}: {problem}{where}: {note}").format(
+                    name=path.name, problem=error.problem, where=where, note=error.note
+                )
             ) from None
         if place and "\t" in content.split("\n")[place.line][: place.column + 1]:
             raise PipelineError(
-                f"recipe {path.name} has a tab{where}, and YAML is indented with blanks: write "
-                "blanks"
+                _(
+                    "recipe {name} has a tab{where}, and YAML is indented with blanks: write blanks"
+                ).format(name=path.name, where=where)
             ) from None
-        raise PipelineError(f"recipe {path.name} is not valid YAML{where}") from None
+        raise PipelineError(
+            _("recipe {name} is not valid YAML{where}").format(name=path.name, where=where)
+        ) from None
 
 
 class _NotTaken(yaml.MarkedYAMLError):
@@ -127,10 +139,14 @@ def find(recipe: str) -> Path:
     if recipe.endswith((".yaml", ".yml")):
         if Path(recipe).is_file():
             return Path(recipe)
-        raise PipelineError(f"recipe file {recipe} does not exist")
+        raise PipelineError(_("recipe file {recipe} does not exist").format(recipe=recipe))
     path = CONFIGS / f"{recipe}.yaml"
     if "/" in recipe or not path.is_file():
-        raise PipelineError(f"unknown recipe {recipe!r}: choose one of {', '.join(names())}")
+        raise PipelineError(
+            _("unknown recipe {recipe!r}: choose one of {names}").format(
+                recipe=recipe, names=", ".join(names())
+            )
+        )
     return path
 
 
@@ -138,11 +154,15 @@ def _set(content: dict, override: str) -> None:
     """Apply one "a.b=value" to nested dictionaries, in place."""
     key, separator, written = override.partition("=")
     if not separator or not key:
-        raise PipelineError(f"override {override!r}: write it as section.key=value")
+        raise PipelineError(
+            _("override {override!r}: write it as section.key=value").format(override=override)
+        )
     try:
         value = _parse(written)
     except (yaml.YAMLError, ValueError, RecursionError):
-        raise PipelineError(f"override {override!r}: the value is not valid YAML") from None
+        raise PipelineError(
+            _("override {override!r}: the value is not valid YAML").format(override=override)
+        ) from None
     if isinstance(value, str):  # YAML 1.1 reads 1e-3 as text
         try:
             value = float(value)
@@ -152,7 +172,11 @@ def _set(content: dict, override: str) -> None:
     for section in sections:
         content = content.setdefault(section, {})
         if not isinstance(content, dict):
-            raise PipelineError(f"override {override!r}: {section} is not a section")
+            raise PipelineError(
+                _("override {override!r}: {section} is not a section").format(
+                    override=override, section=section
+                )
+            )
     content[last] = value
 
 
@@ -185,20 +209,23 @@ def _one_line(name: str, error: ValidationError) -> str:
     """The first problem pydantic found, as one line: key, value, cure."""
     problem, others = error.errors()[0], error.error_count() - 1
     key = ".".join(str(part) for part in problem["loc"] if part != "function-before")
-    more = f" (and {others} more)" if others else ""
+    more = _(" (and {count} more)").format(count=others) if others else ""
     if problem["type"] == "extra_forbidden":
         fields = _section_fields(problem["loc"][:-1])
-        return f"recipe {name}: unknown key {key}: the keys here are {', '.join(fields)}{more}"
+        said = _("recipe {name}: unknown key {key}: the keys here are {fields}{more}")
+        return said.format(name=name, key=key, fields=", ".join(fields), more=more)
     message = problem["msg"].removeprefix("Value error, ")
     if not message[:4].isupper():  # keep RKNN as it is
         message = message[:1].lower() + message[1:]
     if problem["type"] == "value_error" and isinstance(problem["input"], dict) and ": " in message:
-        return f"recipe {name}: {message}{more}"  # a check across keys names its key itself
+        said = _("recipe {name}: {message}{more}")  # a check across keys names its key itself
+        return said.format(name=name, message=message, more=more)
     if problem["type"] == "missing":
-        return f"recipe {name}: {key} is missing{more}"
+        return _("recipe {name}: {key} is missing{more}").format(name=name, key=key, more=more)
     value = repr(problem["input"])
     value = value if len(value) <= 80 else f"{value[:77]}..."
-    return f"recipe {name}: {key}: {value} cannot work: {message}{more}"
+    said = _("recipe {name}: {key}: {value} cannot work: {message}{more}")
+    return said.format(name=name, key=key, value=value, message=message, more=more)
 
 
 def _section_fields(location: tuple) -> list[str]:

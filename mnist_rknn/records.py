@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from .errors import Fault, PipelineError
 from .files import read_json, relative, write_json
+from .language import _
 
 NOT_MEASURED: Literal["not measured"] = "not measured"
 ON_PC = "on this PC; stage rknn in the RKNN simulator; board: not measured"
@@ -60,14 +61,17 @@ class Record(Part):
         """
         path = path / cls.FILE if path.is_dir() else path
         if not path.is_file():
-            raise PipelineError(f"{relative(path)} is missing: run {cls.STEP} first")
+            raise PipelineError(
+                _("{path} is missing: run {step} first").format(path=relative(path), step=cls.STEP)
+            )
         content = read_json(path)
         number = content.pop("schema", None) if isinstance(content, dict) else None
         if number != cls.SCHEMA:
             newer = isinstance(number, int) and number > cls.SCHEMA
             raise PipelineError(
-                f"{relative(path)} was written by {'a newer' if newer else 'an older'} version of "
-                f"this project: run {cls.STEP} again"
+                _("{path} was written by {newer} version of this project: run {step} again").format(
+                    path=relative(path), newer="a newer" if newer else "an older", step=cls.STEP
+                )
             )
         return checked(cls, content, relative(path))
 
@@ -89,7 +93,9 @@ def checked(kind: type[P], content: dict[str, Any], name: str) -> P:
         if isinstance(error, ValidationError):
             first = error.errors()[0]
             said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise Fault(f"{name} is not what this version writes ({said})") from error
+        raise Fault(
+            _("{name} is not what this version writes ({said})").format(name=name, said=said)
+        ) from error
 
 
 # --- accuracies: verify.json, and results.json of real pictures ---------------------------

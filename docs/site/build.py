@@ -46,7 +46,8 @@ LANGUAGES = {
 }
 # Pages that a run has, and what they are called.
 PAGES_OF_A_RUN = {"report.html": "All that was measured", "try.html": "Try the model"}
-LINK = re.compile(r"\]\(([^)\s#]+)(#[^)\s]*)?\)")
+PAGE_LINK = re.compile(r"""\[([^\]\n]*)\]\(([^)\s#"\\]+)(#[^)\s]*)?\)""")
+LINK = re.compile(r"""(\]\(|src=\\?")([^)\s#"\\]+)(#[^)\s"]*)?""")
 
 
 def available(project: Path) -> list[str]:
@@ -65,7 +66,7 @@ def stage(project: Path, code: str, run: Path | None, source: Path) -> list[str]
     Returns:
         Names of the pages, without their suffix.
     """
-    own = code == "en"
+    project, own = project.resolve(), code == "en"
     readme = project / ("README.md" if own else f"README.{code}.md")
     docs, notebooks = (project / name / ("" if own else code) for name in ("docs", "notebooks"))
     places = {readme: Path("README.md")}
@@ -82,26 +83,56 @@ def stage(project: Path, code: str, run: Path | None, source: Path) -> list[str]
                 places[page] = page.relative_to(project)
     for path, place in places.items():
         (source / place).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, source / place)
-        _copy_what_is_linked(path, source / place, source)
+        text = _led(path, place, places, source, project)
+        (source / place).write_text(text, encoding="utf-8")
     _write_results(source, run, LANGUAGES[code].results)
     pages = [place.with_suffix("").as_posix() for place in places.values()] + ["results"]
     _write_menu(source / "README.md", pages, LANGUAGES[code])
     return pages
 
 
-def _copy_what_is_linked(path: Path, copy: Path, source: Path) -> None:
-    """Bring the files along that a page links to and that are no pages: pictures, tables."""
-    text = path.read_text(encoding="utf-8")
-    linked = {link for link, _ in LINK.findall(text)} | set(re.findall(r'src="([^"]+)"', text))
-    for link in linked:
-        if re.match(r"[a-z]+:", link):
-            continue
-        original, place = path.parent / link, Path(os.path.normpath(copy.parent / link))
-        page = original.suffix in (".md", ".ipynb")
-        if original.is_file() and not page and place.is_relative_to(source):
-            place.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(original, place)
+def _led(path: Path, place: Path, places: dict[Path, Path], source: Path, project: Path) -> str:
+    """A page's text, its links as they must be where it lies on the site.
+
+    Files that are no pages (pictures, tables) are brought along. A page that is not there in
+    this language is led to in the one that it has.
+    """
+
+    def lead(match: re.Match) -> str:
+        before, link, anchor = match.groups()
+        original = (path.parent / link).resolve()
+        if re.match(r"[a-z]+:", link) or not original.is_file():
+            return match[0]
+        goal = places.get(original)
+        if goal is None:
+            goal = original.relative_to(project)
+            if goal.suffix in (".md", ".ipynb"):
+                return match[0]
+            (source / goal).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(original, source / goal)
+        return f"{before}{os.path.relpath(goal, place.parent)}{anchor or ''}"
+
+    def lead_to_another_language(match: re.Match) -> str:
+        words, link, anchor = match.groups()
+        original = (path.parent / link).resolve()
+        page = original.is_file() and original.suffix in (".md", ".ipynb")
+        if not page or original in places:
+            return match[0]
+        up = "../" * len(place.parts)  # Markdown's own links would have to be of this language
+        return f"<a href='{up}{_page_of(original.relative_to(project))}{anchor or ''}'>{words}</a>"
+
+    text = PAGE_LINK.sub(lead_to_another_language, path.read_text(encoding="utf-8"))
+    return LINK.sub(lead, text)
+
+
+def _page_of(name: Path) -> str:
+    """A page of the project as it is called on the site, with its language in front."""
+    for code in LANGUAGES:
+        if name.parent.name == code:
+            return f"{code}/{(name.parents[1] / name.name).with_suffix('.html').as_posix()}"
+        if name.name.endswith(f".{code}.md"):
+            return f"{code}/{name.name.removesuffix(f'.{code}.md')}.html"
+    return f"en/{name.with_suffix('.html').as_posix()}"
 
 
 def _write_results(source: Path, run: Path | None, heading: str) -> None:

@@ -14,6 +14,7 @@ from ..data import dataset
 from ..data.pictures import MIN_CONTRAST
 from ..errors import PipelineError
 from ..files import relative, sha256, write_text
+from ..language import _
 
 AGAIN = "run 04_calibration again"  # where the list is wrong; pictures are made by 01_data
 
@@ -39,8 +40,10 @@ def choose(classes: np.ndarray, count: int, seed: int) -> np.ndarray:
         candidates = np.flatnonzero(classes == label)
         if len(candidates) < wanted:
             raise PipelineError(
-                f"calibration.images: {count} needs {wanted} images of class {label}, "
-                f"there are {len(candidates)}: lower it"
+                _(
+                    "calibration.images: {count} needs {wanted} images of class {label}, "
+                    "there are {count2}: lower it"
+                ).format(count=count, wanted=wanted, label=label, count2=len(candidates))
             )
         chosen.append(generator.choice(candidates, wanted, replace=False))
     return generator.permutation(np.concatenate(chosen))
@@ -66,8 +69,10 @@ def write_list(path: Path, files: list[Path]) -> None:
 def _require_no_space(file: Path) -> None:
     if any(character.isspace() for character in str(file)):
         raise PipelineError(
-            f"{file.parent} holds a space, at which rknn-toolkit2 splits the calibration list: "
-            "move the project to a path without spaces"
+            _(
+                "{parent} holds a space, at which rknn-toolkit2 splits the calibration "
+                "list: move the project to a path without spaces"
+            ).format(parent=file.parent)
         )
 
 
@@ -80,12 +85,16 @@ def read_list(path: Path) -> list[Path]:
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, IsADirectoryError):
-        raise PipelineError(f"{relative(path)} is missing: {AGAIN}") from None
+        raise PipelineError(
+            _("{path} is missing: {again}").format(path=relative(path), again=AGAIN)
+        ) from None
     except UnicodeDecodeError:
-        raise PipelineError(f"{relative(path)} is no text file: {AGAIN}") from None
+        raise PipelineError(
+            _("{path} is no text file: {again}").format(path=relative(path), again=AGAIN)
+        ) from None
     named = [Path(line) for line in lines if line.strip()]
     if not named:
-        raise PipelineError(f"{relative(path)} is empty: {AGAIN}")
+        raise PipelineError(_("{path} is empty: {again}").format(path=relative(path), again=AGAIN))
     for line in named:
         _require_no_space(line)
     return [path.parent / line for line in named]
@@ -98,11 +107,17 @@ def open_image(file: Path) -> np.ndarray:
         PipelineError: it is missing or cannot be read.
     """
     if not file.is_file():
-        raise PipelineError(f"calibration image {relative(file)} is missing: {dataset.AGAIN}")
+        raise PipelineError(
+            _("calibration image {file} is missing: {again}").format(
+                file=relative(file), again=dataset.AGAIN
+            )
+        )
     image = cv2.imread(str(file), cv2.IMREAD_UNCHANGED)
     if image is None:
         raise PipelineError(
-            f"calibration image {relative(file)} is not a readable picture: {dataset.AGAIN}"
+            _("calibration image {file} is not a readable picture: {again}").format(
+                file=relative(file), again=dataset.AGAIN
+            )
         )
     return image
 
@@ -126,30 +141,53 @@ def check_images(
     """
     if len(files) < 2 * classes:
         raise PipelineError(
-            f"the calibration list has {len(files)} images for {classes} classes: "
-            f"too few to find the value ranges; {AGAIN}"
+            _(
+                "the calibration list has {count} images for {classes} classes: too "
+                "few to find the value ranges; {again}"
+            ).format(count=len(files), classes=classes, again=AGAIN)
         )
     hashes: dict[str, str] = {}
     for file in files:
         name, image = relative(file), open_image(file)
         if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
             raise PipelineError(
-                f"calibration image {name} does not have three 8-bit channels: {dataset.AGAIN}"
+                _("calibration image {name} does not have three 8-bit channels: {again}").format(
+                    name=name, again=dataset.AGAIN
+                )
             )
         if image.shape[:2] != (height, width):
             raise PipelineError(
-                f"calibration image {name} is {image.shape[1]}x{image.shape[0]}, the network "
-                f"takes {width}x{height}; rknn-toolkit2 would resize it silently: {dataset.AGAIN}"
+                _(
+                    "calibration image {name} is {shape}x{shape2}, the network takes "
+                    "{width}x{height}; rknn-toolkit2 would resize it silently: {again}"
+                ).format(
+                    name=name,
+                    shape=image.shape[1],
+                    shape2=image.shape[0],
+                    width=width,
+                    height=height,
+                    again=dataset.AGAIN,
+                )
             )
         if image.std() < MIN_CONTRAST:
             raise PipelineError(
-                f"calibration image {name} is one flat tone (standard deviation "
-                f"{image.std():.1f}): it says nothing about value ranges; {dataset.AGAIN}"
+                _(
+                    "calibration image {name} is one flat tone (standard deviation "
+                    "{std:.1f}): it says nothing about value ranges; {again}"
+                ).format(name=name, std=image.std(), again=dataset.AGAIN)
             )
         digest = sha256(file)
         if forbidden and digest in forbidden:
-            raise PipelineError(f"calibration image {name} is a test image: {AGAIN}")
+            raise PipelineError(
+                _("calibration image {name} is a test image: {again}").format(
+                    name=name, again=AGAIN
+                )
+            )
         if digest in hashes.values():
-            raise PipelineError(f"calibration image {name} stands twice in the list: {AGAIN}")
+            raise PipelineError(
+                _("calibration image {name} stands twice in the list: {again}").format(
+                    name=name, again=AGAIN
+                )
+            )
         hashes[file.name] = digest
     return hashes

@@ -16,6 +16,7 @@ import onnxslim
 from onnx import TensorProto, helper, numpy_helper, shape_inference
 
 from ..errors import PipelineError
+from ..language import _
 from . import onnx_graph, preflight
 
 LONGEST_NAME = 100  # bytes; rknn-toolkit2 2.3.2 loses a tensor whose name has 128 or more
@@ -52,7 +53,11 @@ def open_graph(model: onnx.ModelProto, inputs: str, outputs: str) -> Graph:
     source = onnx_graph.input_of(model)
     if inputs != source.name:
         said = f"the graph has no input {inputs!r}" if inputs else "none is written"
-        raise PipelineError(f"load_onnx.inputs: {said}; the graph's input is {source.name!r}")
+        raise PipelineError(
+            _("load_onnx.inputs: {said}; the graph's input is {name!r}").format(
+                said=said, name=source.name
+            )
+        )
     _require_float_input(source)
     _require_tensor(model, outputs)
     _require_end(model, outputs)
@@ -99,9 +104,11 @@ def _require_float_input(source: onnx.ValueInfoProto) -> None:
     kind = source.type.tensor_type.elem_type
     if kind != TensorProto.FLOAT:
         raise PipelineError(
-            f"the graph's input {source.name} is {TensorProto.DataType.Name(kind)}: the NPU gives "
-            "it normalised float values; export the network without its preprocessing, whose mean "
-            "and std belong into the recipe file"
+            _(
+                "the graph's input {name} is {name2}: the NPU gives it normalised "
+                "float values; export the network without its preprocessing, whose "
+                "mean and std belong into the recipe file"
+            ).format(name=source.name, name2=TensorProto.DataType.Name(kind))
         )
 
 
@@ -109,7 +116,11 @@ def _require_tensor(model: onnx.ModelProto, name: str) -> None:
     if name not in onnx_graph.producers(model):
         likely = onnx_graph.find_logits(model)
         said = f"the graph has no tensor {name!r}" if name else "none is written"
-        raise PipelineError(f"load_onnx.outputs: {said}; the logits are likely {likely!r}")
+        raise PipelineError(
+            _("load_onnx.outputs: {said}; the logits are likely {likely!r}").format(
+                said=said, likely=likely
+            )
+        )
 
 
 def _require_end(model: onnx.ModelProto, name: str) -> None:
@@ -122,9 +133,16 @@ def _require_end(model: onnx.ModelProto, name: str) -> None:
     if behind:
         likely = onnx_graph.find_logits(model)
         raise PipelineError(
-            f"load_onnx.outputs: {name!r} lies inside the network, {behind[0].op_type} "
-            f"({behind[0].name or behind[0].output[0]}) comes behind it: these are features and "
-            f"no answers; the logits are likely {likely!r}"
+            _(
+                "load_onnx.outputs: {name!r} lies inside the network, {op_type} "
+                "({value}) comes behind it: these are features and no answers; the "
+                "logits are likely {likely!r}"
+            ).format(
+                name=name,
+                op_type=behind[0].op_type,
+                value=behind[0].name or behind[0].output[0],
+                likely=likely,
+            )
         )
 
 
@@ -197,8 +215,10 @@ def slim(graph: Graph, shape: list[int]) -> onnx.ModelProto:
         )
     except Exception as error:  # of whatever a pass of onnxslim stumbles over
         raise PipelineError(
-            f"onnxslim cannot read the graph as one for pictures of {shape} "
-            f"({' '.join(str(error).split())[:120]}): export it with fixed sizes"
+            _(
+                "onnxslim cannot read the graph as one for pictures of {shape} "
+                "({split}): export it with fixed sizes"
+            ).format(shape=shape, split=" ".join(str(error).split())[:120])
         ) from None
     del found.graph.value_info[:]
     _flatten_answer(found, graph)
@@ -263,13 +283,17 @@ def require_classes(model: onnx.ModelProto) -> int:
     dimensions = onnx_graph.shape(model.graph.output[0])
     if len(dimensions) != 2 or dimensions[0] != 1 or not isinstance(dimensions[1], int):
         raise PipelineError(
-            f"load_onnx.outputs: {model.graph.output[0].name!r} is {dimensions}, and the module's "
-            "classifier reads one row of logits, [1, C]: name the tensor that has one number for "
-            "each class"
+            _(
+                "load_onnx.outputs: {name!r} is {dimensions}, and the module's "
+                "classifier reads one row of logits, [1, C]: name the tensor that has "
+                "one number for each class"
+            ).format(name=model.graph.output[0].name, dimensions=dimensions)
         )
     if dimensions[1] < 2:
         raise PipelineError(
-            f"load_onnx.outputs: {model.graph.output[0].name!r} is a single number, and Softmax "
-            "of one number is always 1: train the network with a logit for each class"
+            _(
+                "load_onnx.outputs: {name!r} is a single number, and Softmax of one "
+                "number is always 1: train the network with a logit for each class"
+            ).format(name=model.graph.output[0].name)
         )
     return dimensions[1]

@@ -11,6 +11,7 @@ import onnx
 import onnxruntime
 
 from ..errors import PipelineError
+from ..language import _
 from . import onnx_graph
 from .module_input import Picture
 
@@ -39,8 +40,10 @@ def session(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
 def _does_not_run(error: Exception) -> PipelineError:
     words = " ".join(str(error).split()).rpartition("] : ")[2][:160]
     return PipelineError(
-        f"the graph does not run as it is ({words}): export it again, for one picture at a time of "
-        "the size that it was trained on"
+        _(
+            "the graph does not run as it is ({words}): export it again, for one "
+            "picture at a time of the size that it was trained on"
+        ).format(words=words)
     )
 
 
@@ -87,8 +90,10 @@ def require_same(before: np.ndarray, after: np.ndarray) -> float:
     difference = float(np.abs(before - after).max()) if before.shape == after.shape else np.inf
     if not difference <= LARGEST_DIFFERENCE * max(1.0, float(np.abs(before).max())):
         raise PipelineError(
-            f"the graph answers otherwise once its shapes are fixed, by {difference:.2g}: export "
-            "it again, for one picture at a time"
+            _(
+                "the graph answers otherwise once its shapes are fixed, by "
+                "{difference:.2g}: export it again, for one picture at a time"
+            ).format(difference=difference)
         )
     return difference
 
@@ -101,16 +106,22 @@ def require_sense(running: onnxruntime.InferenceSession, found: np.ndarray) -> N
     """
     if not np.isfinite(found).all():
         raise PipelineError(
-            "the graph answers calibration pictures with values that are not finite: with this "
-            "mean and std it overflows; write those it was trained with"
+            _(
+                "the graph answers calibration pictures with values that are not "
+                "finite: with this mean and std it overflows; write those it was "
+                "trained with"
+            )
         )
     shape = running.get_inputs()[0].shape
     noise = np.random.default_rng(0).normal(size=(2, *shape[1:])).astype(np.float32)
     one, other = answers(running, noise)
     if np.array_equal(one, other) and (found == found[0]).all():
         raise PipelineError(
-            "the graph gives the same answer to every picture: its weights are all 0, or nothing "
-            "of the picture reaches the answer; give the model that was trained"
+            _(
+                "the graph gives the same answer to every picture: its weights are all "
+                "0, or nothing of the picture reaches the answer; give the model that "
+                "was trained"
+            )
         )
 
 

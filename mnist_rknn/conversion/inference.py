@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import PipelineError
 from ..files import relative
+from ..language import _
 from ..recipe import Export, Image
 
 BATCH = 100
@@ -50,7 +51,11 @@ def run_paddle(folder: Path, images: np.ndarray, image: Image) -> np.ndarray:
     if not model.is_file():
         model = folder / "inference.pdmodel"
     if not model.is_file():
-        raise PipelineError(f"{relative(folder)} holds no inference model: run 02_train first")
+        raise PipelineError(
+            _("{folder} holds no inference model: run 02_train first").format(
+                folder=relative(folder)
+            )
+        )
     config = inference.Config(str(model), str(folder / "inference.pdiparams"))
     config.disable_gpu()
     config.disable_mkldnn()  # plain float32 kernels: this stage is the reference
@@ -94,7 +99,9 @@ def run_onnx(
         inner = [name for node in model.graph.node for name in node.output]
         if tensor not in inner:
             raise PipelineError(
-                f"{path.name} has no tensor {tensor!r}; choose one of {', '.join(inner)}"
+                _("{name} has no tensor {tensor!r}; choose one of {inner}").format(
+                    name=path.name, tensor=tensor, inner=", ".join(inner)
+                )
             )
         del model.graph.output[:]
         model.graph.output.append(onnx.helper.make_empty_tensor_value_info(tensor))
@@ -142,6 +149,9 @@ def require_alike(difference: float, wanted: Export) -> None:
     """
     if not difference <= wanted.max_difference:
         raise PipelineError(
-            f"the answers differ by {difference:.1e}, more than export.max_difference "
-            f"{wanted.max_difference:g}: the export changed the network; try another export.opset"
+            _(
+                "the answers differ by {difference:.1e}, more than "
+                "export.max_difference {max_difference:g}: the export changed the "
+                "network; try another export.opset"
+            ).format(difference=difference, max_difference=wanted.max_difference)
         )

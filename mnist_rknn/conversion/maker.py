@@ -15,6 +15,7 @@ import onnx
 from .. import text
 from ..errors import PipelineError, told_to_owners
 from ..files import relative
+from ..language import _
 from ..records import Compilation
 from . import (
     foreign_graph,
@@ -54,7 +55,9 @@ def export(
     """
     if target_platform.lower() != rknn_toolkit.PLATFORM:
         raise PipelineError(
-            f"--target_platform {target_platform}: the Lockzhiner Vision Module is an RV1106"
+            _(
+                "--target_platform {target_platform}: the Lockzhiner Vision Module is an RV1106"
+            ).format(target_platform=target_platform)
         )
     with told_to_owners():
         recipe = maker_recipe.load(config_path)
@@ -77,8 +80,14 @@ def _list_of(written: str, config_path: Path) -> Path:
         place = Path(text.slashed(written)).expanduser()
     if not place.exists() and (config_path.parent / place).exists():
         raise PipelineError(
-            f"build.dataset: {written} is seen from the working folder, and lies beside "
-            f"{relative(config_path)}: run the command in {relative(config_path.parent)}"
+            _(
+                "build.dataset: {written} is seen from the working folder, and lies "
+                "beside {config_path}: run the command in {parent}"
+            ).format(
+                written=written,
+                config_path=relative(config_path),
+                parent=relative(config_path.parent),
+            )
         )
     return place
 
@@ -91,17 +100,25 @@ def _target(path: Path, read: list[Path]) -> Path:
     """
     name, target = relative(path), path.resolve()
     if target.is_dir():
-        raise PipelineError(f"--model_save_path {name} is a folder: name a file, {name}/model.rknn")
+        raise PipelineError(
+            _("--model_save_path {name} is a folder: name a file, {name}/model.rknn").format(
+                name=name
+            )
+        )
     if target in [other.resolve() for other in read]:
         raise PipelineError(
-            f"--model_save_path {name} is a file that the export reads: name another one, .rknn"
+            _(
+                "--model_save_path {name} is a file that the export reads: name another one, .rknn"
+            ).format(name=name)
         )
     if target.exists() and target.suffix != ".rknn":
         with target.open("rb") as file:
             if not file.read(4).startswith(rknn_file.MAGIC[:4]):
                 raise PipelineError(
-                    f"--model_save_path {name} is there already, and is no .rknn file: name "
-                    "another one"
+                    _(
+                        "--model_save_path {name} is there already, and is no .rknn file: name "
+                        "another one"
+                    ).format(name=name)
                 )
     there = next(folder for folder in target.parents if folder.exists())
     try:
@@ -109,8 +126,10 @@ def _target(path: Path, read: list[Path]) -> Path:
             pass
     except OSError as error:
         raise PipelineError(
-            f"--model_save_path {name}: nothing can be written there ({error.strerror}): name "
-            "another folder"
+            _(
+                "--model_save_path {name}: nothing can be written there ({strerror}): "
+                "name another folder"
+            ).format(name=name, strerror=error.strerror)
         ) from None
     return target
 
@@ -215,12 +234,17 @@ def _three_channels(
     for key, found in values.items():
         if picture.channels == 3 and len(found) != 3:
             raise PipelineError(
-                f"config.{key} has one value, and the picture three channels: write it three times"
+                _(
+                    "config.{key} has one value, and the picture three channels: write it "
+                    "three times"
+                ).format(key=key)
             )
         if picture.channels == 1 and len(set(found)) > 1:
             raise PipelineError(
-                f"config.{key} is {found} in pixels, and a gray picture has one value for all: "
-                "write the one it was trained with"
+                _(
+                    "config.{key} is {found} in pixels, and a gray picture has one value "
+                    "for all: write the one it was trained with"
+                ).format(key=key, found=found)
             )
     mean, std = ([found[0]] * 3 if len(found) == 1 else found for found in values.values())
     if len(set(mean)) == len(set(std)) == 1:

@@ -17,6 +17,7 @@ import yaml
 from .. import file_kinds, recipe_file
 from ..errors import PipelineError
 from ..files import relative, write_text
+from ..language import _
 from ..recipe import Recipe
 from . import onnx_graph, rknn_toolkit
 
@@ -66,9 +67,17 @@ def load(path: Path) -> MakerRecipe:
     name = relative(path)
     if not path.is_file():
         kind = "a folder" if path.is_dir() else "missing"
-        raise PipelineError(f"{name} is {kind}: give one of the maker's recipe files, LZ-*.yaml")
+        raise PipelineError(
+            _("{name} is {kind}: give one of the maker's recipe files, LZ-*.yaml").format(
+                name=name, kind=kind
+            )
+        )
     if (found_kind := file_kinds.of(path)).key not in (*file_kinds.TEXTS, "zeros"):
-        raise PipelineError(f"{name} is {found_kind.what}: give one of the maker's LZ-*.yaml")
+        raise PipelineError(
+            _("{name} is {what}: give one of the maker's LZ-*.yaml").format(
+                name=name, what=found_kind.what
+            )
+        )
     content = recipe_file.parse_yaml(path, every_value_as_text=False)
     _require_the_makers(content, name)
     written = recipe_file.parse_yaml(path, every_value_as_text=True)
@@ -79,33 +88,48 @@ def load(path: Path) -> MakerRecipe:
     mean, std = (_pixels(found.pop(key), found["type"]) for key in ("mean", "std"))
     remarks = _check_normalisation(name, found.pop("type"), mean, std)
     if found.pop("do_quantization") is not True:
-        raise PipelineError(f"{name}: build.do_quantization: the RV1106 NPU has no float mode")
+        raise PipelineError(
+            _("{name}: build.do_quantization: the RV1106 NPU has no float mode").format(name=name)
+        )
     return MakerRecipe(mean=mean, std=std, remarks=remarks, **found)
 
 
 def _require_the_makers(content: Any, name: str) -> None:
     if content is None:
-        raise PipelineError(f"{name} is empty: start from one of the maker's LZ-*.yaml")
+        raise PipelineError(
+            _("{name} is empty: start from one of the maker's LZ-*.yaml").format(name=name)
+        )
     if not isinstance(content, dict):
         raise PipelineError(
-            f"{name} holds a {'list' if isinstance(content, list) else 'text'}, and a recipe file "
-            f"has the sections {', '.join(_KEYS)}"
+            _("{name} holds a {remark}, and a recipe file has the sections {keys}").format(
+                name=name,
+                remark="list" if isinstance(content, list) else "text",
+                keys=", ".join(_KEYS),
+            )
         )
     keys = set(map(str, content))
     if not keys & set(_KEYS):
         whose = next((whose for known, whose in STRANGERS if keys & known), "")
         if not whose and keys & (set(Recipe.model_fields) - {"name"}):
             raise PipelineError(
-                f"{name} is a recipe of this project, not one of the maker's: use it with "
-                f"`make rknn RECIPE={name}`"
+                _(
+                    "{name} is a recipe of this project, not one of the maker's: use it "
+                    "with `make rknn RECIPE={name}`"
+                ).format(name=name)
             )
         found = f"is {whose}" if whose else f"has the keys {', '.join(sorted(keys)[:5])}"
         raise PipelineError(
-            f"{name} {found}, and has none of the maker's sections {', '.join(_KEYS)}: give one of "
-            "the maker's LZ-*.yaml"
+            _(
+                "{name} {found}, and has none of the maker's sections {keys}: give one "
+                "of the maker's LZ-*.yaml"
+            ).format(name=name, found=found, keys=", ".join(_KEYS))
         )
     for key in sorted(keys - set(_KEYS)):
-        raise PipelineError(f"{name}: unknown key {key}: the sections are {', '.join(_KEYS)}")
+        raise PipelineError(
+            _("{name}: unknown key {key}: the sections are {keys}").format(
+                name=name, key=key, keys=", ".join(_KEYS)
+            )
+        )
 
 
 def _section(
@@ -113,15 +137,24 @@ def _section(
 ) -> dict[str, Any]:
     """The values of one section, by key."""
     if values is None:
-        raise PipelineError(f"{name}: {section} is missing: it holds {', '.join(keys)}")
+        raise PipelineError(
+            _("{name}: {section} is missing: it holds {keys}").format(
+                name=name, section=section, keys=", ".join(keys)
+            )
+        )
     if not isinstance(values, dict):
-        raise PipelineError(f"{name}: {section} must hold {', '.join(keys)}, not {values!r}")
+        raise PipelineError(
+            _("{name}: {section} must hold {keys}, not {values!r}").format(
+                name=name, section=section, keys=", ".join(keys), values=values
+            )
+        )
     for key in values:
         if key not in keys:
             what = f"is the flag {_FLAGS[key]}, no key" if key in _FLAGS else "is unknown"
             raise PipelineError(
-                f"{name}: {section}.{key} {what}: remove the line; the keys here are "
-                f"{', '.join(keys)}"
+                _(
+                    "{name}: {section}.{key} {what}: remove the line; the keys here are {keys}"
+                ).format(name=name, section=section, key=key, what=what, keys=", ".join(keys))
             )
     found = {}
     for key, (read, default, as_text) in keys.items():
@@ -276,19 +309,31 @@ def _check_normalisation(name: str, kind: str, mean: list[float], std: list[floa
     """
     said = f"{name}: config.type is {kind}"
     if len(mean) != len(std):
-        raise PipelineError(f"{name}: config.mean has {len(mean)} values, config.std {len(std)}")
+        raise PipelineError(
+            _("{name}: config.mean has {count} values, config.std {count2}").format(
+                name=name, count=len(mean), count2=len(std)
+            )
+        )
     if min(std) <= 0:
-        raise PipelineError(f"{name}: config.std is {std} in pixels: it must be above 0")
+        raise PipelineError(
+            _("{name}: config.std is {std} in pixels: it must be above 0").format(
+                name=name, std=std
+            )
+        )
     if max(std) > 255 or max(map(abs, mean)) > 255:
         raise PipelineError(
-            f"{said}, so mean and std become {mean} and {std} in pixels, beyond 255: fp32 is for "
-            "values from 0 to 1, int8 for pixel values"
+            _(
+                "{said}, so mean and std become {mean} and {std} in pixels, beyond "
+                "255: fp32 is for values from 0 to 1, int8 for pixel values"
+            ).format(said=said, mean=mean, std=std)
         )
     fractions = max(std) < 1 or (max(std) == 1 and 0 < max(map(abs, mean)) <= 1)
     if kind == "int8" and fractions:
         raise PipelineError(
-            f"{said} and mean and std are {mean} and {std}: values from 0 to 1 need type fp32; the "
-            "toolkit would take them without a word"
+            _(
+                "{said} and mean and std are {mean} and {std}: values from 0 to 1 need "
+                "type fp32; the toolkit would take them without a word"
+            ).format(said=said, mean=mean, std=std)
         )
     if min(mean) < 0:
         return [

@@ -16,6 +16,7 @@ import onnx
 from onnx import helper, numpy_helper, shape_inference
 
 from ..errors import PipelineError
+from ..language import _
 from . import onnx_graph
 from .foreign_graph import Graph, set_input_shape
 
@@ -71,8 +72,10 @@ def picture_of(graph: Graph, stated: list[int], size: tuple[int, int] | None) ->
     picture = _picture(fixed)
     if picture is None:
         raise PipelineError(
-            f"the graph's input {graph.input} is {found}, no picture of one or three channels: "
-            "the module feeds one picture, [1, 3, H, W]"
+            _(
+                "the graph's input {input} is {found}, no picture of one or three "
+                "channels: the module feeds one picture, [1, 3, H, W]"
+            ).format(input=graph.input, found=found)
         )
     _require_stated(picture, stated, found, size)
     if any(is_open[1:]):
@@ -88,8 +91,10 @@ def _filled(found: list[int | str], is_open: list[bool], stated: list[int]) -> l
     if len(stated) != len(found):
         if any(is_open[1:]):
             raise PipelineError(
-                f"{_KEY}: the graph's input is {found}, {stated} is written there: write "
-                f"{len(found)} numbers"
+                _(
+                    "{key}: the graph's input is {found}, {stated} is written there: write "
+                    "{count} numbers"
+                ).format(key=_KEY, found=found, stated=stated, count=len(found))
             )
         stated = [1] * len(found)  # the batch
     if len(found) == 4 and found[3] in _CHANNELS and is_open[1] and stated[3] not in _CHANNELS:
@@ -130,7 +135,11 @@ def _require_stated(
         cure = f"channels come first here: {cure}"
     elif len(stated) == 4 and stated[1:] == wanted[1:]:
         cure = f"the module gives one picture at a time: {cure}"
-    raise PipelineError(f"{_KEY}: the graph's input is {found}, {stated} is written there: {cure}")
+    raise PipelineError(
+        _("{key}: the graph's input is {found}, {stated} is written there: {cure}").format(
+            key=_KEY, found=found, stated=stated, cure=cure
+        )
+    )
 
 
 def require_the_modules(graph: Graph, picture: Picture) -> None:
@@ -148,9 +157,17 @@ def require_the_modules(graph: Graph, picture: Picture) -> None:
     if picture.channels == 3:
         other = f"; or export it with channels first (tf2onnx --inputs-as-nchw {graph.input})"
     raise PipelineError(
-        f"the graph takes {picture.words()}, and the module gives "
-        f"[1, 3, {picture.height}, {picture.width}]: add {options}, which makes it take these and "
-        f"keeps its answers{other}"
+        _(
+            "the graph takes {words}, and the module gives [1, 3, {height}, "
+            "{width}]: add {options}, which makes it take these and keeps its "
+            "answers{other}"
+        ).format(
+            words=picture.words(),
+            height=picture.height,
+            width=picture.width,
+            options=options,
+            other=other,
+        )
     )
 
 
@@ -164,8 +181,10 @@ def target_size(picture: Picture, pad_to: int | None) -> tuple[int, int]:
         return picture.height, picture.width
     if pad_to < max(picture.height, picture.width):
         raise PipelineError(
-            f"--pad-to {pad_to}: the graph's own picture is {picture.width}x{picture.height}, "
-            "which is larger: choose a multiple of 16 above it"
+            _(
+                "--pad-to {pad_to}: the graph's own picture is {width}x{height}, which "
+                "is larger: choose a multiple of 16 above it"
+            ).format(pad_to=pad_to, width=picture.width, height=picture.height)
         )
     return pad_to, pad_to
 

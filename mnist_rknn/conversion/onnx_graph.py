@@ -12,6 +12,7 @@ from onnx import external_data_helper, numpy_helper
 from .. import file_kinds
 from ..errors import Cure, Finding
 from ..files import relative
+from ..language import _, later
 from . import damage
 
 NEWEST_IR = 10  # that onnx 1.17 checks; rknn-toolkit2 2.3.2 built 11 and 12 alike
@@ -38,19 +39,23 @@ _OPERATORS = {
 _MOVING, _SCALING, _CUTTING, _LAYER = (frozenset(v.split()) for v in _OPERATORS.values())
 WEIGHTED = frozenset(("Conv", "ConvTranspose", "Gemm", "MatMul"))
 
-_EXPORT = Cure("run 03_export again", "export it to ONNX again")
-_AGAIN = Cure(_EXPORT.step, "copy it again, in binary mode, or export it again")
+_EXPORT = Cure(later("run 03_export again"), later("export it to ONNX again"))
+_AGAIN = Cure(_EXPORT.step, later("copy it again, in binary mode, or export it again"))
 _OTHER_KINDS = {  # what to do with a file that was named as the ONNX model
-    "rknn": "name the ONNX model that it was made from",
-    "pt": "export it first, with torch.onnx.export",
-    "zip": "unpack it and name the .onnx file in it; a PyTorch file (.pt, .pth) is exported first",
-    "h5": "export it first, with tf2onnx",
-    "keras": "export it first, with tf2onnx",
-    "saved_model": "export it first, with tf2onnx",
-    "tflite": "export it first, with tf2onnx --tflite",
-    "text": "name the .onnx file",
-    "json": "name the .onnx file; a model of PaddlePaddle is exported with paddle2onnx first",
-    "xml": "name the .onnx file",
+    "rknn": later("name the ONNX model that it was made from"),
+    "pt": later("export it first, with torch.onnx.export"),
+    "zip": later(
+        "unpack it and name the .onnx file in it; a PyTorch file (.pt, .pth) is exported first"
+    ),
+    "h5": later("export it first, with tf2onnx"),
+    "keras": later("export it first, with tf2onnx"),
+    "saved_model": later("export it first, with tf2onnx"),
+    "tflite": later("export it first, with tf2onnx --tflite"),
+    "text": later("name the .onnx file"),
+    "json": later(
+        "name the .onnx file; a model of PaddlePaddle is exported with paddle2onnx first"
+    ),
+    "xml": later("name the .onnx file"),
 }
 
 
@@ -63,9 +68,15 @@ def load(path: Path) -> onnx.ModelProto:
     """
     name = relative(path)
     if path.is_dir():
-        raise Finding(f"{name} is a folder", Cure(_EXPORT.step, "name the .onnx file in it"))
+        raise Finding(
+            _("{name} is a folder").format(name=name),
+            Cure(_EXPORT.step, _("name the .onnx file in it")),
+        )
     if not path.is_file():
-        raise Finding(f"{name} is missing", Cure("run 03_export first", "name the .onnx file"))
+        raise Finding(
+            _("{name} is missing").format(name=name),
+            Cure(_("run 03_export first"), _("name the .onnx file")),
+        )
     try:
         model = onnx.load(str(path), load_external_data=False)
     except DecodeError:
@@ -84,12 +95,15 @@ def _no_graph(path: Path) -> Finding:
     if changed := damage.of(path.read_bytes()[: 16 << 20]):
         return Finding(f"{name} {changed}", _AGAIN)
     if kind.key == "onnx":
-        return Finding(f"{name} is cut short, damaged or has no layers", _AGAIN)
+        return Finding(_("{name} is cut short, damaged or has no layers").format(name=name), _AGAIN)
     if kind.key:
         cure = _OTHER_KINDS.get(kind.key, kind.cure)
-        cure = "name the .onnx file" if cure == file_kinds.NOT_HERE else cure
-        return Finding(f"{name} is {kind.what}, not an ONNX model", Cure(_EXPORT.step, cure))
-    return Finding(f"{name} is damaged or not ONNX", _AGAIN)
+        cure = later("name the .onnx file") if cure == file_kinds.NOT_HERE else cure
+        return Finding(
+            _("{name} is {what}, not an ONNX model").format(name=name, what=kind.what),
+            Cure(_EXPORT.step, cure),
+        )
+    return Finding(_("{name} is damaged or not ONNX").format(name=name), _AGAIN)
 
 
 def _load_external_weights(model: onnx.ModelProto, path: Path) -> None:
@@ -100,22 +114,27 @@ def _load_external_weights(model: onnx.ModelProto, path: Path) -> None:
         place = external_data_helper.ExternalDataInfo(tensor).location
         if Path(place).is_absolute() or ".." in Path(place).parts:
             raise Finding(
-                f"{relative(path)} has its weights in {place}, outside of its own folder, where "
-                "ONNX does not look",
-                Cure(_EXPORT.step, "save it with its weights inside, by onnx.save_model"),
+                _(
+                    "{path} has its weights in {place}, outside of its own folder, where "
+                    "ONNX does not look"
+                ).format(path=relative(path), place=place),
+                Cure(_EXPORT.step, _("save it with its weights inside, by onnx.save_model")),
             )
         if not (path.parent / place).is_file():
             raise Finding(
-                f"{place} is missing, in which {relative(path)} has its weights",
-                Cure(_EXPORT.step, "lay it beside, under that very name"),
+                _("{place} is missing, in which {path} has its weights").format(
+                    place=place, path=relative(path)
+                ),
+                Cure(_EXPORT.step, _("lay it beside, under that very name")),
             )
     try:
         external_data_helper.load_external_data_for_model(model, str(path.parent))
     except (OSError, ValueError, onnx.checker.ValidationError) as error:
         raise Finding(
-            f"the weights of {relative(path)}, in a file beside it, cannot be read "
-            f"({_first_line(error)})",
-            Cure(_EXPORT.step, "copy both files again"),
+            _("the weights of {path}, in a file beside it, cannot be read ({first_line})").format(
+                path=relative(path), first_line=_first_line(error)
+            ),
+            Cure(_EXPORT.step, _("copy both files again")),
         ) from None
 
 
@@ -132,7 +151,9 @@ def _sort(model: onnx.ModelProto, name: str) -> None:
     try:
         order = list(graphlib.TopologicalSorter(needs).static_order())
     except graphlib.CycleError:
-        raise Finding(f"the nodes of {name} need one another in a circle", _EXPORT) from None
+        raise Finding(
+            _("the nodes of {name} need one another in a circle").format(name=name), _EXPORT
+        ) from None
     del model.graph.node[:]
     model.graph.node.extend(nodes[place] for place in order)
 
@@ -149,7 +170,12 @@ def _check(model: onnx.ModelProto, name: str) -> None:
     try:
         onnx.checker.check_model(checked)
     except (onnx.checker.ValidationError, ValueError) as error:
-        raise Finding(f"{name} is not valid ONNX ({_first_line(error)})", _EXPORT) from None
+        raise Finding(
+            _("{name} is not valid ONNX ({first_line})").format(
+                name=name, first_line=_first_line(error)
+            ),
+            _EXPORT,
+        ) from None
     model.graph.name = checked.graph.name
 
 
@@ -176,9 +202,12 @@ def input_of(model: onnx.ModelProto) -> onnx.ValueInfoProto:
     inputs = [value for value in model.graph.input if value.name not in weights]
     if len(inputs) != 1:
         raise Finding(
-            f"the graph has {len(inputs)} inputs ({', '.join(v.name for v in inputs)}), and the "
-            "module's SDK feeds exactly one",
-            Cure("run 03_export again", "export the network with the picture as its only input"),
+            _(
+                "the graph has {count} inputs ({inputs}), and the module's SDK feeds exactly one"
+            ).format(count=len(inputs), inputs=", ".join(v.name for v in inputs)),
+            Cure(
+                _("run 03_export again"), _("export the network with the picture as its only input")
+            ),
         )
     return inputs[0]
 
@@ -276,8 +305,10 @@ def find_logits(model: onnx.ModelProto, name: str | None = None) -> str:
         return likely
     if name not in producers(model):
         raise Finding(
-            f"the graph has no tensor {name!r}; the logits are likely {likely!r}",
-            Cure("correct export.logits", "write that name into load_onnx.outputs"),
+            _("the graph has no tensor {name!r}; the logits are likely {likely!r}").format(
+                name=name, likely=likely
+            ),
+            Cure(_("correct export.logits"), _("write that name into load_onnx.outputs")),
         )
     return name
 
@@ -294,15 +325,21 @@ def require_static(model: onnx.ModelProto, expected: list[int]) -> None:
         dimensions = shape(value)
         if not all(isinstance(dimension, int) and dimension > 0 for dimension in dimensions):
             raise Finding(
-                f"tensor {value.name} has the dynamic shape {dimensions}, and the RV1106 runs "
-                "fixed shapes only",
-                Cure("slim the graph with 03_export", "export the network with fixed sizes"),
+                _(
+                    "tensor {name} has the dynamic shape {dimensions}, and the RV1106 runs "
+                    "fixed shapes only"
+                ).format(name=value.name, dimensions=dimensions),
+                Cure(_("slim the graph with 03_export"), _("export the network with fixed sizes")),
             )
     dimensions = shape(input_of(inferred))
     if dimensions != expected:
         raise Finding(
-            f"the graph's input is {dimensions}, and the pictures are {expected}",
-            Cure("run 03_export again", "write the graph's size into load_onnx.input_size_list"),
+            _("the graph's input is {dimensions}, and the pictures are {expected}").format(
+                dimensions=dimensions, expected=expected
+            ),
+            Cure(
+                _("run 03_export again"), _("write the graph's size into load_onnx.input_size_list")
+            ),
         )
 
 
@@ -315,18 +352,23 @@ def require_logits(model: onnx.ModelProto) -> None:
     """
     if len(model.graph.output) != 1:
         raise Finding(
-            f"the graph has {len(model.graph.output)} outputs, and the module's classifier reads "
-            "one",
-            Cure("keep the logits only", "name the logits only, as load_onnx.outputs"),
+            _("the graph has {count} outputs, and the module's classifier reads one").format(
+                count=len(model.graph.output)
+            ),
+            Cure(_("keep the logits only"), _("name the logits only, as load_onnx.outputs")),
         )
     end = End(model, model.graph.output[0].name)
     if end.squashed is not None:
         operator, name = end.squashed.op_type, end.squashed.name or end.squashed.output[0]
         raise Finding(
-            f"the graph ends in {operator} ({name}), and the module's SDK takes logits and "
-            "applies Softmax itself",
+            _(
+                "the graph ends in {operator} ({name}), and the module's SDK takes "
+                "logits and applies Softmax itself"
+            ).format(operator=operator, name=name),
             Cure(
-                "cut it with 03_export",
-                f"write the logits into load_onnx.outputs, likely {end.logits!r}",
+                _("cut it with 03_export"),
+                _("write the logits into load_onnx.outputs, likely {logits!r}").format(
+                    logits=end.logits
+                ),
             ),
         )

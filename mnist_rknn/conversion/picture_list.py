@@ -20,6 +20,7 @@ from ..data import pictures
 from ..data.pictures import MIN_CONTRAST
 from ..errors import PipelineError
 from ..files import relative
+from ..language import _
 from ..recipe import FEWEST_CALIBRATION_IMAGES
 from . import calibration
 
@@ -56,22 +57,32 @@ def read(path: Path) -> Listed:
     name = relative(path)
     if path.is_dir():
         raise PipelineError(
-            f"build.dataset: {name} is a folder: list its pictures, such as by "
-            f"`ls {name}/*.png > dataset.txt`, and name that list"
+            _(
+                "build.dataset: {name} is a folder: list its pictures, such as by `ls "
+                "{name}/*.png > dataset.txt`, and name that list"
+            ).format(name=name)
         )
     if not path.is_file():
-        raise PipelineError(f"build.dataset: {name} is missing: {_LIST}")
+        raise PipelineError(
+            _("build.dataset: {name} is missing: {list}").format(name=name, list=_LIST)
+        )
     if (kind := file_kinds.of(path)).key in file_kinds.PICTURES:
-        raise PipelineError(f"build.dataset: {name} is {kind.what}: {_LIST}")
+        raise PipelineError(
+            _("build.dataset: {name} is {what}: {list}").format(
+                name=name, what=kind.what, list=_LIST
+            )
+        )
     lines = text.read(path).lines()
     reader = _Reader(path.parent)
     for number, line in lines:
         try:
             reader.take(number, line)
         except PipelineError as error:
-            raise PipelineError(f"{name}, line {number}: {error}") from None
+            raise PipelineError(
+                _("{name}, line {number}: {error}").format(name=name, number=number, error=error)
+            ) from None
     if not reader.entries:
-        raise PipelineError(f"{name} names no picture: {_LIST}")
+        raise PipelineError(_("{name} names no picture: {list}").format(name=name, list=_LIST))
     return Listed(name, reader.entries, [f"{name}: {remark}" for remark in reader.remarks()])
 
 
@@ -137,8 +148,10 @@ class _Reader:
         count = max(len(named), len(pictures_named))
         if count > 1:
             raise PipelineError(
-                f"{_shown(line)} names {count} files, and this model has one input: write one "
-                "picture a line"
+                _(
+                    "{line} names {count} files, and this model has one input: write one "
+                    "picture a line"
+                ).format(line=_shown(line), count=count)
             )
         for cut in re.finditer(r"[\s,;|]+", line):
             file = self._find(line[: cut.start()])
@@ -147,7 +160,9 @@ class _Reader:
                 return file
         if named:
             raise PipelineError(
-                f"{_shown(line)} has something before the name: leave {named[0]} only"
+                _("{line} has something before the name: leave {named} only").format(
+                    line=_shown(line), named=named[0]
+                )
             )
         return None
 
@@ -239,8 +254,10 @@ def open_images(listed: Listed) -> Images:
             found.append(pictures.decode(file.read_bytes()))
         except ValueError as error:
             raise PipelineError(
-                f"{listed.name}, line {line}: {relative(file)} is not a readable picture "
-                f"({error}): take it off the list, or get it again"
+                _(
+                    "{name}, line {line}: {file} is not a readable picture ({error}): take "
+                    "it off the list, or get it again"
+                ).format(name=listed.name, line=line, file=relative(file), error=error)
             ) from None
     return Images(listed, found)
 
@@ -327,7 +344,7 @@ def lay_out(images: Images, folder: Path, fed: np.ndarray | None) -> Path:
         fed: pictures to write instead of the listed ones, as `as_fed` gives them.
     """
     files = []
-    for number, (_, file) in enumerate(images.listed.entries):
+    for number, (_line, file) in enumerate(images.listed.entries):
         pixels = images.pixels[number] if fed is None else fed[number]
         colour = np.ascontiguousarray(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
         kind = file_kinds.of(file).key

@@ -14,6 +14,7 @@ from onnx import TensorProto, numpy_helper
 from ..data import dataset
 from ..errors import Cure, Finding, PipelineError
 from ..files import relative, sha256
+from ..language import _, later
 from ..recipe import Recipe
 from . import calibration, onnx_graph
 
@@ -27,7 +28,7 @@ _OF_DOMAIN = {
     "ai.onnx.ml": "trees, support vectors and the like are no network, and the NPU runs networks",
     "com.microsoft": "it was optimised by onnxruntime; give the graph from before that",
 }
-_EXPORT = Cure("run 03_export again", "export it to ONNX again")
+_EXPORT = Cure(later("run 03_export again"), later("export it to ONNX again"))
 
 
 def check_graph(model: onnx.ModelProto, recipe: Recipe, classes: int) -> None:
@@ -43,7 +44,9 @@ def check_graph(model: onnx.ModelProto, recipe: Recipe, classes: int) -> None:
     output = onnx_graph.shape(onnx.shape_inference.infer_shapes(model).graph.output[0])
     if output != [1, classes]:
         raise Finding(
-            f"the graph answers with {output}, for {classes} labels it must be [1, {classes}]",
+            _(
+                "the graph answers with {output}, for {classes} labels it must be [1, {classes}]"
+            ).format(output=output, classes=classes),
             _EXPORT,
         )
 
@@ -58,7 +61,10 @@ def check_convertible(model: onnx.ModelProto, input_shape: list[int]) -> None:
     source = onnx_graph.input_of(model)
     if source.type.tensor_type.elem_type != TensorProto.FLOAT:
         kind = TensorProto.DataType.Name(source.type.tensor_type.elem_type)
-        raise Finding(f"the graph's input {source.name} is {kind}, not FLOAT", _EXPORT)
+        raise Finding(
+            _("the graph's input {name} is {kind}, not FLOAT").format(name=source.name, kind=kind),
+            _EXPORT,
+        )
     _check_weights(model.graph)
     onnx_graph.require_static(model, input_shape)
     onnx_graph.require_logits(model)
@@ -73,12 +79,16 @@ def check_operators(model: onnx.ModelProto) -> None:
     for used in model.opset_import:
         if used.domain in STANDARD_DOMAINS and used.version not in OPSETS:
             raise Finding(
-                f"the graph is of ONNX opset {used.version}, rknn-toolkit2 reads {OPSETS[0]} to "
-                f"{OPSETS[-1]}",
+                _(
+                    "the graph is of ONNX opset {version}, rknn-toolkit2 reads {opsets} to "
+                    "{opsets2}"
+                ).format(version=used.version, opsets=OPSETS[0], opsets2=OPSETS[-1]),
                 Cure(
-                    "set export.opset to 14 and run 03_export again",
-                    "export it again with another opset, such as torch.onnx.export(..., "
-                    "opset_version=17) or tf2onnx --opset 17",
+                    _("set export.opset to 14 and run 03_export again"),
+                    _(
+                        "export it again with another opset, such as torch.onnx.export(..., "
+                        "opset_version=17) or tf2onnx --opset 17"
+                    ),
                 ),
             )
     switched_on = {
@@ -94,27 +104,31 @@ def _check_node(node: onnx.NodeProto, switched_on: set[str]) -> None:
     name = f"node {node.name or node.output[0]} ({node.op_type})"
     if node.op_type.startswith(_QUANTIZED):
         raise Finding(
-            f"the graph is quantized already ({node.name}, {node.op_type}), and would be a second "
-            "time: give the float graph",
-            Cure("run 03_export again", "the toolkit quantizes it itself"),
+            _(
+                "the graph is quantized already ({name}, {op_type}), and would be a "
+                "second time: give the float graph"
+            ).format(name=node.name, op_type=node.op_type),
+            Cure(_("run 03_export again"), _("the toolkit quantizes it itself")),
         )
     if node.domain not in STANDARD_DOMAINS:
         raise Finding(
-            f"{name} is of the domain {node.domain}, which rknn-toolkit2 does not know",
+            _("{name} is of the domain {domain}, which rknn-toolkit2 does not know").format(
+                name=name, domain=node.domain
+            ),
             Cure(
-                "run 03_export again",
+                _("run 03_export again"),
                 _OF_DOMAIN.get(node.domain, "export the network with ONNX's own operators"),
             ),
         )
     if node.op_type in ("If", "Loop", "Scan"):
         raise Finding(
-            f"{name} decides at run time, the NPU runs a fixed list of layers",
+            _("{name} decides at run time, the NPU runs a fixed list of layers").format(name=name),
             Cure(*["export the network without it"] * 2),
         )
     if _is_training(node, switched_on):
         raise Finding(
-            f"{name} is in training mode, in which it answers otherwise",
-            Cure("run 03_export again", "call model.eval() before the export"),
+            _("{name} is in training mode, in which it answers otherwise").format(name=name),
+            Cure(_("run 03_export again"), _("call model.eval() before the export")),
         )
 
 
@@ -130,16 +144,19 @@ def _check_weights(graph: onnx.GraphProto) -> None:
     for weight in graph.initializer:
         if weight.data_type in (TensorProto.FLOAT16, TensorProto.BFLOAT16, TensorProto.DOUBLE):
             kind = TensorProto.DataType.Name(weight.data_type)
-            raise Finding(f"weight {weight.name} is {kind}, not FLOAT", _EXPORT)
+            raise Finding(
+                _("weight {name} is {kind}, not FLOAT").format(name=weight.name, kind=kind), _EXPORT
+            )
         if weight.data_type == TensorProto.FLOAT:
             values = numpy_helper.to_array(weight)
             if not np.isfinite(values).all():
                 raise Finding(
-                    f"weight {weight.name} holds values that are not finite: the training went "
-                    "astray",
+                    _(
+                        "weight {name} holds values that are not finite: the training went astray"
+                    ).format(name=weight.name),
                     Cure(
-                        "lower train.learning_rate and run 02_train",
-                        "train it again, with a lower learning rate",
+                        _("lower train.learning_rate and run 02_train"),
+                        _("train it again, with a lower learning rate"),
                     ),
                 )
 
@@ -174,19 +191,27 @@ def check_calibration(listed: Path, recipe: Recipe, data: Path) -> dict[str, str
     for file in files:
         if file.resolve() not in class_of:
             raise PipelineError(
-                f"calibration image {relative(file)} is none of the training images: {again}"
+                _("calibration image {file} is none of the training images: {again}").format(
+                    file=relative(file), again=again
+                )
             )
     counts = np.bincount([class_of[file.resolve()] for file in files], minlength=len(labels))
     for label, count in zip(labels, counts, strict=True):
         if 2 * count < len(files) // len(labels):
             raise PipelineError(
-                f"the calibration list has {count} images of class {label}, of {len(files)} in "
-                f"all: its values may lie outside the ranges found; {again}"
+                _(
+                    "the calibration list has {count} images of class {label}, of {count2} "
+                    "in all: its values may lie outside the ranges found; {again}"
+                ).format(count=count, label=label, count2=len(files), again=again)
             )
     if len(files) != recipe.calibration.images:
         raise PipelineError(
-            f"{relative(listed)} has {len(files)} lines, calibration.images is "
-            f"{recipe.calibration.images}: {again}"
+            _("{listed} has {count} lines, calibration.images is {images}: {again}").format(
+                listed=relative(listed),
+                count=len(files),
+                images=recipe.calibration.images,
+                again=again,
+            )
         )
     return hashes
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pydantic import BaseModel
 
 from ..errors import Cure, Finding
+from ..language import _
 
 LARGEST_TEXT = 1 << 20  # bytes of the settings text in the payload, and of the JSON
 _CUSTOM_STRING = 8  # its field in the FlatBuffer's root table
@@ -48,8 +49,8 @@ class Tensor:
         """
         if self.scale is None or self.zero_point is None:
             raise Finding(
-                f"{self.name} is {self.dtype}, not INT8",
-                Cure("run 05_convert again", "quantize the model"),
+                _("{name} is {dtype}, not INT8").format(name=self.name, dtype=self.dtype),
+                Cure(_("run 05_convert again"), _("quantize the model")),
             )
         return self.scale, self.zero_point
 

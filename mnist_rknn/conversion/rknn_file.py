@@ -23,6 +23,7 @@ from pathlib import Path
 from .. import file_kinds
 from ..errors import Cure, Finding
 from ..files import relative
+from ..language import _, later
 from . import damage, rknn_description
 from .rknn_description import Description, Origin, Tensor
 from .rknn_toolkit import PLATFORM
@@ -31,8 +32,10 @@ MAGIC = b"RKNN\0\0\0\0"
 MINI, FULL = 0x1004, 6
 HEADER, OLD_HEADER = 0x40, 0x18
 MODULE_MB = 256  # all the memory the module has: no larger file is read
-_AGAIN = Cure("run 05_convert again", "copy it again, in binary mode, or convert it again")
-_CONVERT = Cure("run 05_convert", "convert its ONNX model with `mnist-rknn export`")
+_AGAIN = Cure(
+    later("run 05_convert again"), later("copy it again, in binary mode, or convert it again")
+)
+_CONVERT = Cure(later("run 05_convert"), later("convert its ONNX model with `mnist-rknn export`"))
 _OTHER_KINDS = {
     "onnx": "convert it with `mnist-rknn export`",
     "gz": "unpack it with gunzip",
@@ -93,25 +96,35 @@ def read(path: Path) -> RknnFile:
     """
     name = relative(path)
     if path.is_dir():
-        raise Finding(f"{name} is a folder", Cure(_AGAIN.step, "name the .rknn file in it"))
+        raise Finding(
+            _("{name} is a folder").format(name=name),
+            Cure(_AGAIN.step, _("name the .rknn file in it")),
+        )
     if not path.is_file():
-        raise Finding(f"{name} is missing", Cure("run 05_convert first", "name a .rknn file"))
+        raise Finding(
+            _("{name} is missing").format(name=name),
+            Cure(_("run 05_convert first"), _("name a .rknn file")),
+        )
     if path.stat().st_size > MODULE_MB << 20:
         raise Finding(
-            f"{name} has {path.stat().st_size >> 20:,} MB, more than all the memory of the module "
-            f"({MODULE_MB} MB)",
+            _(
+                "{name} has {st_size:,} MB, more than all the memory of the module ({module_mb} MB)"
+            ).format(name=name, st_size=path.stat().st_size >> 20, module_mb=MODULE_MB),
             Cure(*["it is no model for it"] * 2),
         )
     content = path.read_bytes()
     if content[:4] != MAGIC[:4]:
         raise _no_rknn(path)
     if len(content) < HEADER:
-        raise Finding(f"{name} is cut short within its header", _AGAIN)
+        raise Finding(_("{name} is cut short within its header").format(name=name), _AGAIN)
     version, length = struct.unpack_from("<QQ", content, 8)
     if changed := damage.of(content):
         raise Finding(f"{name} {changed}", _AGAIN)
     if content[4:8] != MAGIC[4:] or not _is_version(version):
-        raise Finding(f"{name} has the unknown version {version:#x}", _AGAIN)
+        raise Finding(
+            _("{name} has the unknown version {version:#x}").format(name=name, version=version),
+            _AGAIN,
+        )
     if version in (MINI, FULL):
         return _read(name, content, version, HEADER + length)
     return _read_origin(name, content, version, length)
@@ -125,27 +138,40 @@ def _is_version(version: int) -> bool:
 def _no_rknn(path: Path) -> Finding:
     name, kind = relative(path), file_kinds.of(path)
     if not kind.key:
-        return Finding(f"{name} does not begin with RKNN, so it is no .rknn file", _AGAIN)
+        return Finding(
+            _("{name} does not begin with RKNN, so it is no .rknn file").format(name=name), _AGAIN
+        )
     cure = _OTHER_KINDS.get(kind.key, kind.cure)
     cure = "name the .rknn file" if cure == file_kinds.NOT_HERE else cure
-    return Finding(f"{name} is {kind.what}, no .rknn file", Cure(_AGAIN.step, cure))
+    return Finding(
+        _("{name} is {what}, no .rknn file").format(name=name, what=kind.what),
+        Cure(_AGAIN.step, cure),
+    )
 
 
 def _read(name: str, content: bytes, version: int, trailer: int) -> RknnFile:
     if len(content) < trailer + 8:
         raise Finding(
-            f"{name} is cut short: {len(content)} bytes, its header announces "
-            f"at least {trailer + 8}",
+            _("{name} is cut short: {count} bytes, its header announces at least {trailer}").format(
+                name=name, count=len(content), trailer=trailer + 8
+            ),
             _AGAIN,
         )
     (length,) = struct.unpack_from("<Q", content, trailer)
     if len(content) != trailer + 8 + length:
         raise Finding(
-            f"{name} has {len(content)} bytes, its header announces {trailer + 8 + length}",
+            _("{name} has {count} bytes, its header announces {trailer}").format(
+                name=name, count=len(content), trailer=trailer + 8 + length
+            ),
             _AGAIN,
         )
     if length > rknn_description.LARGEST_TEXT:
-        raise Finding(f"{name} has a description of {length:,} bytes, too long", _AGAIN)
+        raise Finding(
+            _("{name} has a description of {length:,} bytes, too long").format(
+                name=name, length=length
+            ),
+            _AGAIN,
+        )
     payload = content[HEADER:trailer]
     try:
         description = Description.model_validate(json.loads(content[trailer + 8 :]))
@@ -160,7 +186,9 @@ def _read(name: str, content: bytes, version: int, trailer: int) -> RknnFile:
         )
     except (ValueError, KeyError, TypeError, SyntaxError, RecursionError, MemoryError):
         # ValueError: no JSON, no UTF-8, a wrong type; the last three: ast, on a hostile text
-        raise Finding(f"{name} has a description that cannot be read", _AGAIN) from None
+        raise Finding(
+            _("{name} has a description that cannot be read").format(name=name), _AGAIN
+        ) from None
 
 
 def _read_origin(name: str, content: bytes, version: int, payload: int) -> RknnFile:
@@ -179,7 +207,9 @@ def _read_origin(name: str, content: bytes, version: int, payload: int) -> RknnF
         chips = [chips] if isinstance(chips, str) else chips
         return RknnFile(version, chips, origin.version, [], [], None, len(content))
     raise Finding(
-        f"{name} is of version {version:#x}, an older form, and does not say for which chip",
+        _(
+            "{name} is of version {version:#x}, an older form, and does not say for which chip"
+        ).format(name=name, version=version),
         _AGAIN,
     )
 
@@ -225,7 +255,8 @@ def _tensor_problems(file: RknnFile) -> list[tuple[str, Cure]]:
                 (
                     f"it has {len(tensors)} {role}s ({names}), and the module's classifier has one",
                     Cure(
-                        "run 03_export", "export the network with one picture and one row of logits"
+                        _("run 03_export"),
+                        _("export the network with one picture and one row of logits"),
                     ),
                 )
             )
@@ -248,7 +279,7 @@ def _shape_problems(file: RknnFile) -> list[tuple[str, Cure]]:
                 (
                     f"the input is {tensor.shape}, the module's SDK feeds one picture of three "
                     "channels, [1, 3, H, W]",
-                    Cure("run 03_export", "convert it with `mnist-rknn export --to-rgb`"),
+                    Cure(_("run 03_export"), _("convert it with `mnist-rknn export --to-rgb`")),
                 )
             )
     for tensor in file.outputs[:1]:
@@ -257,7 +288,7 @@ def _shape_problems(file: RknnFile) -> list[tuple[str, Cure]]:
                 (
                     f"the output is {tensor.shape}, the module's SDK reads one row of logits, "
                     "[1, C]",
-                    Cure("run 03_export", "convert it with `mnist-rknn export`"),
+                    Cure(_("run 03_export"), _("convert it with `mnist-rknn export`")),
                 )
             )
     return found
@@ -270,7 +301,7 @@ def _normalisation_problems(file: RknnFile) -> list[tuple[str, Cure]]:
             return [
                 (
                     "no mean and std are in the file: the NPU would not normalise the picture",
-                    Cure("run 05_convert", "give them when it is converted"),
+                    Cure(_("run 05_convert"), _("give them when it is converted")),
                 )
             ]
         if max(std) <= 1 and max(map(abs, mean)) <= 1 and mean != [0, 0, 0]:
@@ -279,8 +310,8 @@ def _normalisation_problems(file: RknnFile) -> list[tuple[str, Cure]]:
                     f"mean {mean} and std {std} look like fractions, and the NPU counts pixels "
                     "from 0 to 255",
                     Cure(
-                        "multiply them by 255 and run 05_convert",
-                        "multiply them by 255, or write type fp32, and convert it again",
+                        _("multiply them by 255 and run 05_convert"),
+                        _("multiply them by 255, or write type fp32, and convert it again"),
                     ),
                 )
             ]
@@ -320,17 +351,24 @@ def require_deployable(
         raise problem
     if file.input.shape != input_shape:
         raise Finding(
-            f"the input is {file.input.shape}, the recipe's image is {input_shape}", _CONVERT
+            _("the input is {shape}, the recipe's image is {input_shape}").format(
+                shape=file.input.shape, input_shape=input_shape
+            ),
+            _CONVERT,
         )
     if file.input.mean != mean or file.input.std != std:
         raise Finding(
-            f"the .rknn file normalises with mean {file.input.mean} and std {file.input.std}, the "
-            f"recipe with {mean} and {std}",
+            _(
+                "the .rknn file normalises with mean {mean} and std {std}, the recipe "
+                "with {mean2} and {std2}"
+            ).format(mean=file.input.mean, std=file.input.std, mean2=mean, std2=std),
             _CONVERT,
         )
     if custom_string is not None and file.custom_string != custom_string:
         raise Finding(
-            f"the custom string of the .rknn file is {file.custom_string!r}, not "
-            f"{custom_string!r}: it was made from another ONNX model",
+            _(
+                "the custom string of the .rknn file is {custom_string!r}, not "
+                "{custom_string2!r}: it was made from another ONNX model"
+            ).format(custom_string=file.custom_string, custom_string2=custom_string),
             _CONVERT,
         )

@@ -12,6 +12,7 @@ import yaml
 
 from ..errors import PipelineError
 from ..files import relative
+from ..language import _
 from ..recipe import Recipe
 from . import rknn_simulator, rknn_toolkit
 
@@ -45,8 +46,10 @@ def of_run(recipe: Recipe, folder: Path, log: Path) -> dict[str, Quantization]:
     found = parse(yaml.safe_load(texts[0])) if texts else {}
     if not found:
         raise PipelineError(
-            f"rknn-toolkit2 wrote no scales (whole log: {relative(log)}): use the version that "
-            "requirements.txt pins"
+            _(
+                "rknn-toolkit2 wrote no scales (whole log: {log}): use the version "
+                "that requirements.txt pins"
+            ).format(log=relative(log))
         )
     log.unlink(missing_ok=True)
     return found

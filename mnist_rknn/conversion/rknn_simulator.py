@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import PipelineError
 from ..files import relative
+from ..language import _
 from ..machine import cores
 from ..recipe import Recipe
 from . import rknn_toolkit
@@ -114,7 +115,9 @@ def golden(folder: Path) -> Path:
     """
     path = folder / "golden.npz"
     if not path.is_file():
-        raise PipelineError(f"{relative(path)} is missing: run 05_convert first")
+        raise PipelineError(
+            _("{path} is missing: run 05_convert first").format(path=relative(path))
+        )
     return path
 
 
@@ -164,11 +167,16 @@ def _require_golden(rknn: Any, golden: Path) -> None:
         with np.load(golden) as arrays:
             images, logits = arrays["images"], arrays["logits"]
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-        raise PipelineError(f"{relative(golden)} is damaged: run 05_convert again") from None
+        raise PipelineError(
+            _("{golden} is damaged: run 05_convert again").format(golden=relative(golden))
+        ) from None
     if not np.array_equal(run_simulator(rknn, images), logits):
         raise PipelineError(
-            "the simulator does not give the golden answers: this is not the model that 05_convert "
-            "exported; use the toolkit that the run was made with, or run 05_convert again"
+            _(
+                "the simulator does not give the golden answers: this is not the model "
+                "that 05_convert exported; use the toolkit that the run was made with, "
+                "or run 05_convert again"
+            )
         )
 
 
@@ -180,14 +188,17 @@ def run_simulator(rknn: Any, images: np.ndarray) -> np.ndarray:
     """
     if images.dtype != np.uint8:
         raise PipelineError(
-            f"the RKNN simulator was given {images.dtype}: it normalises pictures itself, as the "
-            "NPU does, and takes the values of others without a word; give uint8, 0 to 255"
+            _(
+                "the RKNN simulator was given {dtype}: it normalises pictures itself, "
+                "as the NPU does, and takes the values of others without a word; give "
+                "uint8, 0 to 255"
+            ).format(dtype=images.dtype)
         )
     outputs = []
     for picture in images:
         # NHWC is what the board takes; saying so avoids a warning a call.
         answer = rknn.inference(inputs=[picture[None]], data_format=["nhwc"])
         if answer is None:
-            raise PipelineError("the RKNN simulator gave no answer: run 05_convert again")
+            raise PipelineError(_("the RKNN simulator gave no answer: run 05_convert again"))
         outputs.append(answer[0].reshape(1, -1))
     return np.concatenate(outputs).astype(np.float32)

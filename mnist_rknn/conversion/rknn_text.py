@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ..language import _
 from .rknn_description import Tensor
 from .rknn_file import RknnFile
 
@@ -40,13 +41,19 @@ def _tensor(tensor: Tensor) -> dict[str, Any]:
 
 def text(file: RknnFile, problems: list[str], remarks: list[str], name: str) -> str:
     """The same for people."""
-    kind = "mini model, what" if file.mini else "full model, which"
-    runs = "the RV1106 runs" if file.mini else "the RV1106 cannot load"
+    kind = (
+        _("mini model, what the RV1106 runs")
+        if file.mini
+        else _("full model, which the RV1106 cannot load")
+    )
+    none = _("none is named")
     lines = [
-        f"file      {name}, {file.size / 1024:,.1f} KB",
-        f"chip      {', '.join(file.target_platforms) or 'none is named'}",
-        f"kind      {kind} {runs}" if file.is_known else f"kind      version {file.version:#x}",
-        f"toolkit   {file.toolkit or 'none is named'}",
+        _("file      {name}, {size} KB").format(name=name, size=f"{file.size / 1024:,.1f}"),
+        _("chip      {names}").format(names=", ".join(file.target_platforms) or none),
+        _("kind      {kind}").format(kind=kind)
+        if file.is_known
+        else _("kind      version {version:#x}").format(version=file.version),
+        _("toolkit   {version}").format(version=file.toolkit or none),
     ]
     for role, tensors in (("input", file.inputs), ("output", file.outputs)):
         for number, tensor in enumerate(tensors, 1):
@@ -55,11 +62,12 @@ def text(file: RknnFile, problems: list[str], remarks: list[str], name: str) -> 
             if tensor.scale is not None:
                 lines.append(f"          value = (q - ({tensor.zero_point})) * {tensor.scale:.6g}")
             if tensor.mean is not None:
-                lines.append(f"          the NPU computes (pixel - {tensor.mean}) / {tensor.std}")
+                said = _("          the NPU computes (pixel - {mean}) / {std}")
+                lines.append(said.format(mean=tensor.mean, std=tensor.std))
     if file.is_known:
         lines.append(f"custom    {file.custom_string or 'none'}")
-    lines += [f"remark    {remark}" for remark in remarks]
-    lines += [f"problem   {problem}" for problem in problems]
+    lines += [_("remark    {text}").format(text=remark) for remark in remarks]
+    lines += [_("problem   {text}").format(text=problem) for problem in problems]
     if not problems:
-        lines.append("verdict   nothing wrong with it that a file can show; board: not measured")
+        lines.append(_("verdict   nothing wrong with it that a file can show; board: not measured"))
     return "\n".join(lines)

@@ -17,6 +17,7 @@ from typing import Any
 from ..capture import log_handlers_to, output_to
 from ..errors import Cure, Finding, PipelineError
 from ..files import relative
+from ..language import _, later
 from ..recipe import Recipe
 from ..records import Compilation, Layer
 from . import torch_standin
@@ -46,14 +47,16 @@ CPU_OPERATORS = frozenset(
 
 # What the toolkit says, what it means, and what mends it. Looked for in its log and exceptions, in
 # order. Before it is called, our own checks look for most of this: they know the line or the name.
-_LIST = Cure("run 04_calibration", "write one picture file a line into the list")
-_PICTURE = Cure("run `mnist-rknn run 01 --force`", "take it off the list, or get it again")
-_GRAPH = Cure("run 03_export again", "export the network to ONNX again")
+_LIST = Cure(later("run 04_calibration"), later("write one picture file a line into the list"))
+_PICTURE = Cure(
+    later("run `mnist-rknn run 01 --force`"), later("take it off the list, or get it again")
+)
+_GRAPH = Cure(later("run 03_export again"), later("export the network to ONNX again"))
 TRANSLATIONS = (
     (
         r"are constants, The model is invalid",
         "every weight is 0, so the answer is the same for every picture",
-        Cure("train again with 02_train", "give the model that was trained"),
+        Cure(later("train again with 02_train"), later("give the model that was trained")),
     ),
     (r"is invalid!", "a calibration image is missing or damaged", _PICTURE),
     (r"Unsupport file", "a line of the calibration list is no picture file", _LIST),
@@ -62,7 +65,7 @@ TRANSLATIONS = (
     (
         r"opset.*(not support|unsupport|<=)|Unsupport onnx opset",
         "the ONNX opset is not one it reads",
-        Cure("use 7 to 19 for export.opset", "export it with opset 7 to 19"),
+        Cure(later("use 7 to 19 for export.opset"), later("export it with opset 7 to 19")),
     ),
     (
         r"invalid target_platform|target_platform.*(unsupport|not in)",
@@ -77,7 +80,10 @@ TRANSLATIONS = (
     (
         r"contains? nan|float NaN|NaN to integer",
         "a std is 0 or a weight is not a number",
-        Cure("correct image.std in the recipe, or train again", "correct std, or train again"),
+        Cure(
+            later("correct image.std in the recipe, or train again"),
+            later("correct std, or train again"),
+        ),
     ),
     (
         r"no devices/emulators found|Get board target failed|get_board_info",
@@ -87,12 +93,12 @@ TRANSLATIONS = (
     (
         r"input.?shape|input_size_list",
         "the input shape does not fit the graph",
-        Cure("run 03_export", "write the graph's own into load_onnx.input_size_list"),
+        Cure(later("run 03_export"), later("write the graph's own into load_onnx.input_size_list")),
     ),
 )
 _UNKNOWN = Cure(
-    "look into the log",
-    "look into the log; an operator it does not know is best replaced in the network",
+    later("look into the log"),
+    later("look into the log; an operator it does not know is best replaced in the network"),
 )
 
 
@@ -107,7 +113,7 @@ def load_api() -> type:
         from rknn.api import RKNN
     except ImportError as error:
         raise PipelineError(
-            f"rknn-toolkit2 cannot be imported ({error}): run `make setup`"
+            _("rknn-toolkit2 cannot be imported ({error}): run `make setup`").format(error=error)
         ) from None
     return RKNN
 
@@ -117,7 +123,9 @@ def require_version(wanted: str) -> None:
     installed = metadata.version("rknn-toolkit2")
     if installed != wanted:
         raise PipelineError(
-            f"rknn.toolkit is {wanted}, {installed} is installed: run make with TOOLKIT={wanted}"
+            _(
+                "rknn.toolkit is {wanted}, {installed} is installed: run make with TOOLKIT={wanted}"
+            ).format(wanted=wanted, installed=installed)
         )
 
 
@@ -237,7 +245,12 @@ def failure(call: str, log: Path) -> Finding:
         if said:
             reason, cure = f"{meaning} (its words: {said[-1][:120]})", mending
             break
-    return Finding(f"{call} failed, {relative(log)} has the whole log: {reason}", cure)
+    return Finding(
+        _("{call} failed, {log} has the whole log: {reason}").format(
+            call=call, log=relative(log), reason=reason
+        ),
+        cure,
+    )
 
 
 def parse_log(log: Path) -> Compilation:
@@ -258,8 +271,10 @@ def parse_log(log: Path) -> Compilation:
     internal = re.findall(r"Total Internal Memory Size: ([\d.]+)KB", text)
     if not rows or not weights or not internal:
         raise PipelineError(
-            f"{relative(log)} holds no layer table: build with RKNN(verbose=True); "
-            "without it nobody knows whether the board takes the model"
+            _(
+                "{log} holds no layer table: build with RKNN(verbose=True); without it "
+                "nobody knows whether the board takes the model"
+            ).format(log=relative(log))
         )
     layers = []
     for number, operator, dtype, target, shapes, ddr, npu, total, traffic, name in rows:
@@ -296,12 +311,16 @@ def require_runnable(compilation: Compilation) -> None:
     for layer in compilation.layers:
         if layer.target == "CPU" and layer.operator not in CPU_OPERATORS:
             raise PipelineError(
-                f"layer {layer.id} ({layer.name}) would run on the CPU, and the RV1106 runtime "
-                f"has no CPU {layer.operator}: rknn_init would fail on the board; "
-                "replace the operator in the network"
+                _(
+                    "layer {id} ({name}) would run on the CPU, and the RV1106 runtime has "
+                    "no CPU {operator}: rknn_init would fail on the board; replace the "
+                    "operator in the network"
+                ).format(id=layer.id, name=layer.name, operator=layer.operator)
             )
         if layer.dtype != "INT8":
             raise PipelineError(
-                f"layer {layer.id} ({layer.name}) is {layer.dtype}, not INT8: the board would "
-                "refuse or misread it; leave Softmax out and quantize every layer"
+                _(
+                    "layer {id} ({name}) is {dtype}, not INT8: the board would refuse or "
+                    "misread it; leave Softmax out and quantize every layer"
+                ).format(id=layer.id, name=layer.name, dtype=layer.dtype)
             )

@@ -6,6 +6,7 @@ from typing import Any
 from .. import recipe_file
 from ..checking import Exercise
 from ..errors import PipelineError
+from ..language import _
 
 RECIPE = "mnist"
 Changed = dict[str, Any]  # by key, the new values
@@ -18,14 +19,14 @@ def changed(overrides: Any) -> Changed:
         PipelineError: it is no list of texts, or the recipe refuses it, or nothing changes.
     """
     if not isinstance(overrides, list) or not all(isinstance(text, str) for text in overrides):
-        raise PipelineError('a list of texts is asked for, as ["section.key=value"]')
+        raise PipelineError(_('a list of texts is asked for, as ["section.key=value"]'))
     before = recipe_file.flat(recipe_file.dump(recipe_file.load(RECIPE)))
     after = recipe_file.flat(recipe_file.dump(recipe_file.load(RECIPE, overrides)))
     found = {
         key: after.get(key) for key in {**before, **after} if before.get(key) != after.get(key)
     }
     if not found:
-        raise PipelineError("the recipe has that value already, so nothing changes")
+        raise PipelineError(_("the recipe has that value already, so nothing changes"))
     return found
 
 

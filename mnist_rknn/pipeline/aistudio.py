@@ -19,6 +19,7 @@ from .. import file_kinds
 from ..data import archives
 from ..errors import PipelineError
 from ..files import PROJECT, read_json, relative, replacing_folder, sha256
+from ..language import _
 from . import environment
 
 ATTACHED = PROJECT / "data" / "attached"  # unpacked data sets, kept
@@ -91,7 +92,9 @@ def install(log: Callable[[str], None] = print) -> None:
         importlib.invalidate_caches()
     if still := missing(pins, installed_packages(sys.path)):
         raise PipelineError(
-            f"not installed as pinned: {', '.join(still)}: delete {folder}, Run All"
+            _("not installed as pinned: {still}: delete {folder}, Run All").format(
+                still=", ".join(still), folder=folder
+            )
         )
     require_fresh_kernel(folder)
     log(f"{len(pins)} packages as in requirements.txt")
@@ -148,8 +151,10 @@ def pip_install(names: list[str], folder: Path) -> None:
             lines = [line for line in result.stderr.splitlines() if line.startswith("ERROR")]
             reason = lines[-1].removeprefix("ERROR: ") if lines else "no reason given"
             raise PipelineError(
-                f"pip could not install the packages ({reason}): "
-                "see that the package registry can be reached, then Run All again"
+                _(
+                    "pip could not install the packages ({reason}): see that the package "
+                    "registry can be reached, then Run All again"
+                ).format(reason=reason)
             )
 
 
@@ -159,8 +164,10 @@ def require_fresh_kernel(folder: Path) -> None:
         file = getattr(sys.modules.get(name), "__file__", None)
         if file and (folder / name.replace(".", "/")).exists() and folder not in Path(file).parents:
             raise PipelineError(
-                f"{name} was imported before its pinned version was installed: "
-                "restart the kernel, then Run All"
+                _(
+                    "{name} was imported before its pinned version was installed: restart "
+                    "the kernel, then Run All"
+                ).format(name=name)
             )
 
 
@@ -241,9 +248,15 @@ def find_data_set(dataset: str) -> Path:
                 break
             return _meant(path)
     else:
-        raise PipelineError(f"data set {dataset} was not found: attached are {attached}")
+        raise PipelineError(
+            _("data set {dataset} was not found: attached are {attached}").format(
+                dataset=dataset, attached=attached
+            )
+        )
     raise PipelineError(
-        f"{dataset!r} holds more than one data set: name one; attached are {attached}"
+        _("{dataset!r} holds more than one data set: name one; attached are {attached}").format(
+            dataset=dataset, attached=attached
+        )
     )
 
 
@@ -264,7 +277,11 @@ def _meant(path: Path) -> Path:
     unpacked = list(unpacked_of(path).values())
     if len(unpacked) > 1:
         names = " or ".join(f'"{path.name}/{folder.name}"' for folder in unpacked)
-        raise PipelineError(f"{path.name} holds {len(unpacked)} archives: name one, {names}")
+        raise PipelineError(
+            _("{name} holds {count} archives: name one, {names}").format(
+                name=path.name, count=len(unpacked), names=names
+            )
+        )
     if unpacked:
         return unpacked[0]
     others = [file for file in sorted(path.iterdir()) if file.is_file()]
@@ -272,7 +289,9 @@ def _meant(path: Path) -> Path:
     packed = [file for file, kind in kinds.items() if kind.key in file_kinds.ARCHIVES]
     if packed and not any(entry.is_dir() for entry in path.iterdir()):
         raise PipelineError(
-            f"{path.name} holds {packed[0].name}, which {kinds[packed[0]]}, or attach it as zip"
+            _("{name} holds {name2}, which {kinds}, or attach it as zip").format(
+                name=path.name, name2=packed[0].name, kinds=kinds[packed[0]]
+            )
         )
     return path
 
@@ -339,7 +358,11 @@ def pack_results(name: str, folder: Path) -> Path:
     members = {}
     for file in (*models, "labels.txt", "manifest.json", "report.html", "try.html"):
         if not (folder / file).is_file():
-            raise PipelineError(f"{relative(folder / file)} is missing: Run All from the top")
+            raise PipelineError(
+                _("{folder} is missing: Run All from the top").format(
+                    folder=relative(folder / file)
+                )
+            )
         members[f"{name}/{file}"] = folder / file
     archive = folder.with_name(f"{folder.name}.zip")
     archives.pack(members, archive)

@@ -6,13 +6,16 @@
 import ast
 import re
 from pathlib import Path
+from typing import NamedTuple
 
 import nbformat
 from nbformat import NotebookNode
 
+from .. import language
 from ..data import archives
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, relative
+from ..language import _
 from . import steps
 
 TEMPLATE = Path(__file__).with_name("main.template.ipynb")
@@ -24,16 +27,43 @@ LEFT_OUT = re.compile(r"(^|/)(__pycache__|\..*|.*\.pyc)(/|$)")  # caches and hid
 # What a numbered notebook says for itself, and main.ipynb once for all.
 PARAMETERS = {"recipe", "output", "overrides"}
 FROM_CONFIGURATION = "recipe, output, overrides = RECIPE, OUTPUT, CHANGES"
-ABOUT_PARAMETERS = "The next cell holds the *parameters*."  # how a cell of 00 begins
-NEXT = re.compile(r"\n\n\*\*Next:\*\* .*\Z")
-WORDS = {
-    "`overrides = ": "`changes = ",
-    "in the parameters cell and run from the top": "in the configuration cell and Run All",
-    " here, in 05 and in 06": " in the configuration cell",
-    " in 05 and 06": " in the configuration cell",
+
+
+class Wording(NamedTuple):
+    """Phrases of the numbered notebooks, in one language, that main.ipynb says otherwise."""
+
+    about_parameters: str  # how a cell of 00 begins
+    next: re.Pattern[str]  # the last paragraph of a notebook
+    words: dict[str, str]
+
+
+WORDINGS = {
+    "en": Wording(
+        "The next cell holds the *parameters*.",
+        re.compile(r"\n\n\*\*Next:\*\* .*\Z"),
+        {
+            "`overrides = ": "`changes = ",
+            "in the parameters cell and run from the top": "in the configuration cell and Run All",
+            " here, in 05 and in 06": " in the configuration cell",
+            " in 05 and 06": " in the configuration cell",
+        },
+    ),
+    "zh": Wording(
+        "下一个单元格是**参数**。",
+        re.compile(r"\n\n\*\*下一步\*\*：.*\Z"),
+        {
+            "`overrides = ": "`changes = ",
+            "在参数单元格中设置": "在配置单元格中设置",
+            "，然后从头运行": "，然后全部运行",
+            "在这里以及 05 和 06 中设置": "在配置单元格中设置",
+            "在 05 和 06 中设置": "在配置单元格中设置",
+        },
+    ),
 }
+MAIN = {"main.ipynb": "zh", "main.en.ipynb": "en"}  # of AI Studio, so Chinese comes first
+LANGUAGE = 'language = "en"'  # in the configuration cell
 MARK = re.compile(r"<!-- \[\[\[.*?-->\n?", re.DOTALL)  # of cog, around what is quoted
-LINK = re.compile(r"\]\(((?:solutions/)?\d\d_\w+\.ipynb)\)")
+LINK = re.compile(r"\]\((?:\.\./)?((?:solutions/)?\d\d_\w+)\.ipynb\)")
 
 
 def build(path: Path | None = None) -> Path:
@@ -54,14 +84,23 @@ def members() -> dict[str, Path | bytes]:
         if not LEFT_OUT.search(name):
             notebook = path.suffix == ".ipynb"
             chosen[f"{TOP}/{name}"] = to_bytes(without_outputs(read(path))) if notebook else path
-    chosen[f"{TOP}/main.ipynb"] = to_bytes(combine(read(TEMPLATE), numbered_notebooks()))
+    for name, code in MAIN.items():
+        with language.use(code):
+            combined = combine(read(template()), numbered_notebooks())
+        chosen[f"{TOP}/{name}"] = to_bytes(combined)
     return chosen
 
 
+def template() -> Path:
+    """The template of main.ipynb in the language that is spoken."""
+    own = TEMPLATE.parent / language.chosen() / TEMPLATE.name
+    return own if own.is_file() else TEMPLATE
+
+
 def numbered_notebooks() -> dict[str, NotebookNode]:
-    """The notebooks on the way to a model, by name."""
+    """The notebooks on the way to a model, by name, in the language that is spoken."""
     chosen = [step.name for step in steps.STEPS if not step.extra]
-    return {name: read(steps.NOTEBOOKS / f"{name}.ipynb") for name in chosen}
+    return {name: read(steps.notebook_file(name)) for name in chosen}
 
 
 def read(path: Path) -> NotebookNode:
@@ -96,11 +135,12 @@ def combine(template: NotebookNode, notebooks: dict[str, NotebookNode]) -> Noteb
         PipelineError: a text that is to be replaced is not there.
     """
     names = list(notebooks)
-    for text in (ABOUT_PARAMETERS, *WORDS):
+    wording = WORDINGS[language.chosen()]
+    for text in (wording.about_parameters, *wording.words):
         if not any(text in cell.source for book in notebooks.values() for cell in book.cells):
             raise PipelineError(f"no notebook has the text {text!r} any more, which is replaced")
     extras = "\n".join(
-        f"- `{step.name}`: {step.title} ([notebook](notebooks/{step.name}.ipynb))"
+        f"- `{step.name}`: {_(step.title)} ([notebook]({_seen(step.name)}))"
         for step in steps.STEPS
         if step.extra
     )
@@ -112,6 +152,8 @@ def combine(template: NotebookNode, notebooks: dict[str, NotebookNode]) -> Noteb
             for name, notebook in notebooks.items():
                 combined.cells += adapted(name, notebook, last=name == names[-1])
             continue
+        if "parameters" in cell.metadata.get("tags", []):
+            cell.source = cell.source.replace(LANGUAGE, f'language = "{language.chosen()}"')
         for mark in [mark for mark in marks if f"<!-- {mark} -->" in cell.source]:
             cell.source = cell.source.replace(f"<!-- {mark} -->", marks.pop(mark))
         combined.cells.append(cell)
@@ -121,9 +163,21 @@ def combine(template: NotebookNode, notebooks: dict[str, NotebookNode]) -> Noteb
     return combined
 
 
+def _seen(name: str) -> str:
+    """A notebook as main.ipynb sees it."""
+    if name.startswith("solutions/"):
+        return f"notebooks/{name}.ipynb"
+    return steps.notebook_file(name).relative_to(PROJECT).as_posix()
+
+
 def adapted(name: str, notebook: NotebookNode, last: bool) -> list[NotebookNode]:
     """Cells of a numbered notebook as a part of main.ipynb, a heading level lower."""
-    cells = [cell for cell in without_outputs(notebook).cells if not is_about_parameters(cell)]
+    wording = WORDINGS[language.chosen()]
+    cells = [
+        cell
+        for cell in without_outputs(notebook).cells
+        if cell.cell_type == "code" or not cell.source.startswith(wording.about_parameters)
+    ]
     parameters = [cell for cell in cells if "parameters" in cell.metadata.get("tags", [])]
     if len(parameters) != 1:
         raise PipelineError(f"{name}: one cell must be tagged `parameters`, not {len(parameters)}")
@@ -134,22 +188,18 @@ def adapted(name: str, notebook: NotebookNode, last: bool) -> list[NotebookNode]
 
     text = [cell for cell in cells if cell.cell_type == "markdown"]
     if not last:
-        text[-1].source, found = NEXT.subn("", text[-1].source)
+        text[-1].source, found = wording.next.subn("", text[-1].source)
         if not found:
             raise PipelineError(f"{name}: its last text must end with a paragraph **Next:**")
     for cell in text:
         cell.source = re.sub(r"^(#+ )", r"#\1", cell.source, flags=re.MULTILINE)
         cell.source = MARK.sub("", cell.source)
-        cell.source = LINK.sub(r"](notebooks/\1)", cell.source)
-        for old, new in WORDS.items():
+        cell.source = LINK.sub(lambda found: f"]({_seen(found[1])})", cell.source)
+        for old, new in wording.words.items():
             cell.source = cell.source.replace(old, new)
     for cell in cells:
         cell.id = f"{name[:2]}-{cell.id}"
     return cells
-
-
-def is_about_parameters(cell: NotebookNode) -> bool:
-    return cell.cell_type == "markdown" and cell.source.startswith(ABOUT_PARAMETERS)
 
 
 def assigned(source: str) -> set[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, FolderLock, relative
+from ..language import _
 from ..recipe import is_name
 
 MARKS = ("recipe.yaml", "manifest.json", ".lock")  # one of these tells a run's folder
@@ -28,19 +29,24 @@ def remove(recipe: str) -> list[str]:
     name = Path(recipe).stem if recipe.endswith((".yaml", ".yml")) else recipe
     if not is_name(name):
         raise PipelineError(
-            f"clean: {recipe!r} is no recipe's name: say whose results to remove, as in make clean "
-            "RECIPE=smoke"
+            _(
+                "clean: {recipe!r} is no recipe's name: say whose results to remove, "
+                "as in make clean RECIPE=smoke"
+            ).format(recipe=recipe)
         )
     folder = OUTPUT / name
     if folder.is_symlink():
         raise PipelineError(
-            f"{_seen(folder)} is a link to {folder.readlink()}: remove the link by hand, or what "
-            "it leads to"
+            _(
+                "{seen} is a link to {readlink}: remove the link by hand, or what it leads to"
+            ).format(seen=_seen(folder), readlink=folder.readlink())
         )
     if not folder.exists():
         return []
     if not _is_run(folder):
-        raise PipelineError(f"{_seen(folder)} holds no results of a run: remove it by hand")
+        raise PipelineError(
+            _("{seen} holds no results of a run: remove it by hand").format(seen=_seen(folder))
+        )
     with FolderLock(folder, f"clean {name}"):
         shutil.rmtree(folder)
     return [_seen(folder)]
@@ -55,19 +61,25 @@ def require_results_folder(folder: Path) -> None:
     """
     if folder in (PROJECT, *PROJECT.parents, Path.home()):
         raise PipelineError(
-            f"--output {folder}: the project itself lies there: name another folder"
+            _("--output {folder}: the project itself lies there: name another folder").format(
+                folder=folder
+            )
         )
     if folder.exists() and not folder.is_dir():
-        raise PipelineError(f"--output {folder} is a file: name a folder")
+        raise PipelineError(_("--output {folder} is a file: name a folder").format(folder=folder))
     inside = folder.relative_to(PROJECT).parts[0] if folder.is_relative_to(PROJECT) else ""
     if inside in VERSIONED or inside.startswith("."):
         raise PipelineError(
-            f"--output {relative(folder)} is a folder of the project's own: name another one"
+            _("--output {folder} is a folder of the project's own: name another one").format(
+                folder=relative(folder)
+            )
         )
     there = [entry.name for entry in os.scandir(folder)] if folder.is_dir() else []
     if there and not _is_run(folder):
         raise PipelineError(
-            f"--output {relative(folder)} holds other files ({sorted(there)[0]}): name a new folder"
+            _("--output {folder} holds other files ({there}): name a new folder").format(
+                folder=relative(folder), there=sorted(there)[0]
+            )
         )
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import PipelineError
+from ..language import _
 from ..machine import cores
 from . import places
 
@@ -45,25 +46,25 @@ def platform_problem() -> str | None:
     """One sentence if rknn-toolkit2 cannot run here at all, else None."""
     system, machine = platform.system(), platform.machine().lower()
     if system == "Windows":
-        return (
+        return _(
             "rknn-toolkit2 needs Linux on x86_64: on Windows, install WSL2 (wsl --install) and "
             "run this inside it."
         )
     if system == "Darwin":
-        return (
+        return _(
             "rknn-toolkit2 needs Linux on x86_64: on a Mac, use a Linux x86_64 machine, AI Studio, "
             "or an x86_64 Linux virtual machine."
         )
     if system != "Linux" or machine not in ("x86_64", "amd64"):
-        return (
-            f"rknn-toolkit2 needs Linux on x86_64, this is {system} on {machine}: "
+        return _(
+            "rknn-toolkit2 needs Linux on x86_64, this is {system} on {machine}: "
             "use an x86_64 PC or AI Studio."
-        )
+        ).format(system=system, machine=machine)
     if sys.version_info[:2] not in PYTHONS:
-        return (
-            f"this is Python {platform.python_version()}; the pinned packages exist for 3.10 and "
+        return _(
+            "this is Python {version}; the pinned packages exist for 3.10 and "
             "3.11: run make with PYTHON=python3.11 (onnxoptimizer has no wheel for 3.12)."
-        )
+        ).format(version=platform.python_version())
     return None
 
 
@@ -115,13 +116,20 @@ def check_processor() -> Check:
         Path("/proc/cpuinfo").read_text(encoding="utf-8") if Path("/proc/cpuinfo").exists() else ""
     )
     if "avx" not in cpu:
-        return Check("processor", "FAIL", "no AVX", "Paddle's wheel needs it: use another machine")
-    return Check("processor", "OK", f"{cores()} cores, AVX{'2' if 'avx2' in cpu else ''}")
+        return Check(
+            "processor", "FAIL", _("no AVX"), _("Paddle's wheel needs it: use another machine")
+        )
+    return Check(
+        "processor",
+        "OK",
+        _("{cores} cores, AVX{remark}").format(cores=cores(), remark="2" if "avx2" in cpu else ""),
+    )
 
 
 def check_python() -> Check:
     """Version and whether it is an environment of its own."""
-    where = "virtual environment" if sys.prefix != sys.base_prefix else "no virtual environment"
+    own = sys.prefix != sys.base_prefix
+    where = _("virtual environment") if own else _("no virtual environment")
     return Check("python", "OK", f"{platform.python_version()}, {where}")
 
 
@@ -129,8 +137,13 @@ def check_disk() -> Check:
     """Free space where the project lies."""
     free = shutil.disk_usage(REQUIREMENTS.parent).free / 1e9
     if free < RUN_GB:
-        return Check("disk", "FAIL", f"{free:.1f} GB free", f"free at least {RUN_GB:g} GB")
-    return Check("disk", "OK", f"{free:.1f} GB free")
+        return Check(
+            "disk",
+            "FAIL",
+            _("{free:.1f} GB free").format(free=free),
+            _("free at least {run_gb:g} GB").format(run_gb=RUN_GB),
+        )
+    return Check("disk", "OK", _("{free:.1f} GB free").format(free=free))
 
 
 def check_places() -> Check:
@@ -138,7 +151,7 @@ def check_places() -> Check:
     found = places.problems()
     if found:
         return Check("folders", "FAIL", found[0].detail, found[0].cure)
-    return Check("folders", "OK", "temporary files, home, shared memory, the project's path")
+    return Check("folders", "OK", _("temporary files, home, shared memory, the project's path"))
 
 
 def check_path() -> Check:
@@ -152,10 +165,12 @@ def check_path() -> Check:
             return Check(
                 "python path",
                 "FAIL",
-                f"PYTHONPATH puts {', '.join(both[:3])} of {place} before this environment's",
-                "run `unset PYTHONPATH`",
+                _("PYTHONPATH puts {both} of {place} before this environment's").format(
+                    both=", ".join(both[:3]), place=place
+                ),
+                _("run `unset PYTHONPATH`"),
             )
-    return Check("python path", "OK", "no other packages come first")
+    return Check("python path", "OK", _("no other packages come first"))
 
 
 def _modules(folder: str) -> set[str]:
@@ -212,23 +227,31 @@ def check_packages() -> Check:
         try:
             installed = installed_version(name)
         except metadata.PackageNotFoundError:
-            installed = "missing"
+            installed = _("missing")
         if installed == wanted:
             continue
         if name == "paddlepaddle" and (
             _has_gpu_build() or installed == os.environ.get(KEPT_PADDLE)
         ):
-            kept.append(f"preinstalled Paddle {installed}")
+            kept.append(_("preinstalled Paddle {version}").format(version=installed))
             continue
         if name == "rknn-toolkit2" and installed == "2.5.0":
             kept.append("rknn-toolkit2 2.5.0")
             continue
-        wrong.append(f"{name} is {installed}, not {wanted}")
+        wrong.append(
+            _("{name} is {installed}, not {wanted}").format(
+                name=name, installed=installed, wanted=wanted
+            )
+        )
     if wrong:
-        more = f" and {len(wrong) - 3} more" if len(wrong) > 3 else ""
-        return Check("packages", "FAIL", "; ".join(wrong[:3]) + more, "run `make setup`")
-    extra = f" (instead of the pin: {', '.join(kept)})" if kept else ""
-    return Check("packages", "OK", f"{len(pins)} packages as in requirements.txt{extra}")
+        more = _(" and {count} more").format(count=len(wrong) - 3) if len(wrong) > 3 else ""
+        return Check("packages", "FAIL", "; ".join(wrong[:3]) + more, _("run `make setup`"))
+    extra = _(" (instead of the pin: {kept})").format(kept=", ".join(kept)) if kept else ""
+    return Check(
+        "packages",
+        "OK",
+        _("{count} packages as in requirements.txt{extra}").format(count=len(pins), extra=extra),
+    )
 
 
 def _has_gpu_build() -> bool:
@@ -250,16 +273,22 @@ def check_rknn() -> Check:
     )
     ok, output = _run(code)
     if not ok:
-        return Check("rknn-toolkit2", "FAIL", output, "run `make setup`")
+        return Check("rknn-toolkit2", "FAIL", output, _("run `make setup`"))
     from importlib import metadata
 
-    return Check("rknn-toolkit2", "OK", f"{metadata.version('rknn-toolkit2')}, torch: {output}")
+    return Check(
+        "rknn-toolkit2",
+        "OK",
+        _("{version}, torch: {output}").format(
+            version=metadata.version("rknn-toolkit2"), output=output
+        ),
+    )
 
 
 def check_paddle() -> Check:
     """Paddle's own run check, which trains a small layer."""
     ok, output = _run("import paddle; paddle.utils.run_check(); print(paddle.__version__)")
-    return Check("paddlepaddle", "OK" if ok else "FAIL", output, "run `make setup`")
+    return Check("paddlepaddle", "OK" if ok else "FAIL", output, _("run `make setup`"))
 
 
 def check_engine() -> Check:
@@ -281,7 +310,7 @@ def check_kernel() -> Check:
 
         specification = KernelSpecManager().get_kernel_spec("python3")
     except Exception as error:  # jupyter_client missing, or no kernel: both have one cure
-        return Check("jupyter kernel", "FAIL", f"{error}", "run `make setup`")
+        return Check("jupyter kernel", "FAIL", f"{error}", _("run `make setup`"))
     command = specification.argv[0]
     # jupyter_client replaces a bare "python" by the interpreter it runs on
     interpreter = sys.executable if Path(command).name == command else command
@@ -293,11 +322,13 @@ def check_kernel() -> Check:
             "FAIL",
             f"python3 starts {interpreter}"
             + (f", as JUPYTER_PATH={foreign} says" if by_path else ""),
-            "unset JUPYTER_PATH"
+            _("unset JUPYTER_PATH")
             if by_path
-            else "remove that kernel with `jupyter kernelspec remove python3`, then `make setup`",
+            else _(
+                "remove that kernel with `jupyter kernelspec remove python3`, then `make setup`"
+            ),
         )
-    return Check("jupyter kernel", "OK", "python3 of this environment")
+    return Check("jupyter kernel", "OK", _("python3 of this environment"))
 
 
 def _lies_in(path: str, folder: str) -> bool:
@@ -310,23 +341,19 @@ def check_device() -> Check:
         "from mnist_rknn.training import engine; print(engine.resolve_device('auto'))"
     )
     if not ok:
-        return Check("device", "FAIL", output, "run `make setup`")
-    return Check("device", "OK", "GPU" if output.startswith("gpu") else "CPU (no GPU is needed)")
+        return Check("device", "FAIL", output, _("run `make setup`"))
+    return Check(
+        "device", "OK", _("GPU") if output.startswith("gpu") else _("CPU (no GPU is needed)")
+    )
 
 
 def check_font() -> Check:
     """A font with Chinese characters, for plots in Chinese."""
-    from ..fonts import cjk_font
+    from .. import fonts
 
-    font = cjk_font()
-    if font is None:
-        return Check(
-            "CJK font",
-            "NOTE",
-            "none: plots are fine in English, Chinese labels would show as boxes",
-            "install fonts-noto-cjk with your package manager",
-        )
-    return Check("CJK font", "OK", font.name)
+    font = fonts.cjk_font()
+    shipped = _(" (the project's own)") if font == fonts.SHIPPED else ""
+    return Check("CJK font", "OK", f"{font.name}{shipped}")
 
 
 def _run(code: str) -> tuple[bool, str]:
@@ -347,7 +374,9 @@ def _run(code: str) -> tuple[bool, str]:
 def verdict(checks: list[Check]) -> str:
     """One line: "ready", or which checks failed."""
     failed = [check.name for check in checks if check.status == "FAIL"]
-    return f"{len(failed)} failed: {', '.join(failed)}" if failed else "ready"
+    if not failed:
+        return _("ready")
+    return _("{count} failed: {names}").format(count=len(failed), names=", ".join(failed))
 
 
 def require_ready(checks: list[Check]) -> None:
@@ -357,4 +386,6 @@ def require_ready(checks: list[Check]) -> None:
         PipelineError: names the checks.
     """
     if any(check.status == "FAIL" for check in checks):
-        raise PipelineError(f"{verdict(checks)}: mend what failed, then run again")
+        raise PipelineError(
+            _("{verdict}: mend what failed, then run again").format(verdict=verdict(checks))
+        )

@@ -21,9 +21,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, fingerprint, read_json, relative, sha256, write_json
+from ..language import _
 from ..recipe import Recipe
 from .environment import installed_version
-from .steps import NOTEBOOKS, PACKAGE, STEPS, Step
+from .steps import PACKAGE, STEPS, Step, notebook_file
 
 
 class Code(BaseModel):
@@ -103,7 +104,7 @@ def made_from(step: Step, recipe: Recipe, folder: Path, known: MadeFrom | None =
         data=own_data(PROJECT / Path(own).expanduser(), known.data if known else None)
         if own
         else None,
-        notebook=notebook_digest(NOTEBOOKS / f"{step.name}.ipynb"),
+        notebook=notebook_digest(notebook_file(step.name)),
         modules={
             name: code_of(PACKAGE / name, known.modules.get(name) if known else None)
             for name in step.modules
@@ -153,7 +154,9 @@ def code_cells(path: Path, left_out: frozenset[str] = PARAMETERS) -> list[str]:
         PipelineError: it is not there, or is none.
     """
     if not path.is_file():
-        raise PipelineError(f"{relative(path)} is missing: get it back with git")
+        raise PipelineError(
+            _("{path} is missing: get it back with git").format(path=relative(path))
+        )
     try:
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         return [
@@ -162,7 +165,9 @@ def code_cells(path: Path, left_out: frozenset[str] = PARAMETERS) -> list[str]:
             if cell["cell_type"] == "code" and not left_out & set(cell["metadata"].get("tags", []))
         ]
     except (ValueError, KeyError, TypeError):
-        raise PipelineError(f"{relative(path)} is not a notebook: get it back with git") from None
+        raise PipelineError(
+            _("{path} is not a notebook: get it back with git").format(path=relative(path))
+        ) from None
 
 
 def notebook_digest(path: Path) -> str:
@@ -337,6 +342,8 @@ class Graph:
         for ancestor in ancestors(step):
             if reason := self.stale_reason(ancestor):
                 raise PipelineError(
-                    f"{step.name} needs {ancestor.name}, which is not up to date ({reason}): "
-                    f"run {ancestor.name} first"
+                    _(
+                        "{name} needs {name2}, which is not up to date ({reason}): run {name2} "
+                        "first"
+                    ).format(name=step.name, name2=ancestor.name, reason=reason)
                 )

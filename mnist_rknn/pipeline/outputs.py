@@ -23,7 +23,7 @@ from ..errors import PipelineError
 from ..files import PROJECT, relative, write_text
 from . import reached, runner, runs
 from .reached import KEY
-from .steps import NOTEBOOKS, STEPS, Step
+from .steps import NOTEBOOKS, STEPS, Step, notebook_file
 
 RECIPE = "mnist"  # whose run the outputs are taken from
 LARGEST = 600_000  # bytes of a notebook
@@ -40,7 +40,7 @@ _WARNING = re.compile(r"\b\w*Warning:|\bWARNING\b|\bTraceback \(most recent call
 
 def of(step: Step) -> Path:
     """The notebook of a step."""
-    return NOTEBOOKS / f"{step.name}.ipynb"
+    return notebook_file(step.name, NOTEBOOKS)
 
 
 def executed_copy(step: Step, run: Path) -> Path:

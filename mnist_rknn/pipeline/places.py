@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT
+from ..language import _
 
 LONGEST_SOCKET = 107  # bytes of a socket's path, unix(7)
 SOCKET = "/pymp-12345678/listener-12345678"  # what multiprocessing adds to the folder
@@ -52,15 +53,20 @@ def temporary_folder() -> Problem | None:
     """Whether sockets and files can be made in the folder for temporary files."""
     named = os.environ.get("TMPDIR", "")
     if named and not _writable(Path(named)):
-        return Problem(f"TMPDIR is {named}, where nothing can be written", "unset TMPDIR")
+        return Problem(
+            _("TMPDIR is {named}, where nothing can be written").format(named=named),
+            _("unset TMPDIR"),
+        )
     try:
         folder = tempfile.gettempdir()
     except FileNotFoundError:
-        return Problem("there is no folder for temporary files", "set TMPDIR to one, as /tmp")
+        return Problem(_("there is no folder for temporary files"), _("set TMPDIR to one, as /tmp"))
     if len(os.fsencode(folder + SOCKET)) > LONGEST_SOCKET:
         return Problem(
-            f"TMPDIR has {len(os.fsencode(folder))} bytes, too many for a socket in it",
-            "set TMPDIR to a shorter folder, as /tmp",
+            _("TMPDIR has {count} bytes, too many for a socket in it").format(
+                count=len(os.fsencode(folder))
+            ),
+            _("set TMPDIR to a shorter folder, as /tmp"),
         )
     return None
 
@@ -70,9 +76,11 @@ def without_blanks(results: Path) -> Problem | None:
     for what, folder in (("project", PROJECT), ("results", results)):
         if any(letter.isspace() for letter in str(folder)):
             return Problem(
-                f"the path of the {what} holds a blank ({str(folder)!r}), at which rknn-toolkit2 "
-                "splits the calibration list",
-                "move it to a path without",
+                _(
+                    "the path of the {what} holds a blank ({folder!r}), at which "
+                    "rknn-toolkit2 splits the calibration list"
+                ).format(what=what, folder=str(folder)),
+                _("move it to a path without"),
             )
     return None
 
@@ -83,8 +91,8 @@ def home() -> Problem | None:
     for folder in (place, *(place / name for name in HOME_FILES if (place / name).is_dir())):
         if not _writable(folder):
             return Problem(
-                f"nothing can be written into {folder}",
-                "set HOME to a folder of yours: export HOME=/path/to/folder",
+                _("nothing can be written into {folder}").format(folder=folder),
+                _("set HOME to a folder of yours: export HOME=/path/to/folder"),
             )
     return None
 
@@ -95,8 +103,8 @@ def shared_memory() -> Problem | None:
         multiprocessing.get_context("spawn").Lock()
     except (OSError, ImportError) as error:
         return Problem(
-            f"processes cannot share memory here (/dev/shm: {error})",
-            "mount it: mount -t tmpfs shm /dev/shm, or docker run --shm-size=1g",
+            _("processes cannot share memory here (/dev/shm: {error})").format(error=error),
+            _("mount it: mount -t tmpfs shm /dev/shm, or docker run --shm-size=1g"),
         )
     return None
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from ..files import write_text
 from ..recipe import Recipe
 from .graph import code_cells, needed, settings_of, without_docstrings
-from .steps import NOTEBOOKS, PACKAGE, Step
+from .steps import PACKAGE, Step, notebook_file
 
 # What draws for the reader: no part of a step's results, but of what is seen of them.
 DRAWN = ("fonts.py", "lesson.py", "plots.py")
@@ -33,7 +33,7 @@ def digest(step: Step, recipe: Recipe) -> str:
     the modules that the step declares, and of those that draw, the definitions it reaches. What is
     no Python counts for a step, but is not shown by a notebook.
     """
-    cells = code_cells(NOTEBOOKS / f"{step.name}.ipynb")
+    cells = code_cells(notebook_file(step.name))
     settings = {one.name: settings_of(one, recipe) for one in needed(step)}
     names = names_in(ast.parse("\n".join(cells))) | set(_words(json.dumps(settings)))
     files = [PACKAGE / name for name in dict.fromkeys((*step.modules, *DRAWN))]

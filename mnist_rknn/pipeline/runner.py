@@ -21,6 +21,7 @@ from tqdm import tqdm
 from ..capture import output_to
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, FolderLock, relative, write_json
+from ..language import _
 from ..recipe import Recipe
 from ..training import progress
 from ..training.architectures import require_known
@@ -35,7 +36,7 @@ from .runs import (
     require_recipe,
     write_recipe,
 )
-from .steps import NOTEBOOKS, STEPS, Step, select
+from .steps import STEPS, Step, notebook_file, select
 
 FAILURE = "failure.json"  # in a run's folder, after a step has failed
 KERNEL = "python3"  # ipykernel's own, of the environment that runs this
@@ -71,7 +72,7 @@ def run_steps(
     parameters = {"recipe": str(folder / RECIPE), "output": str(folder), "overrides": []}
     own = _values(assignments)
     for step in wanted if own else ():
-        _require_parameters(NOTEBOOKS / f"{step.name}.ipynb", own)
+        _require_parameters(notebook_file(step.name), own)
     require_known(recipe)
     require_recipe(made_with.recipe, recipe, folder)
     now = Graph(recipe, folder)
@@ -86,7 +87,11 @@ def run_steps(
         if not ran:  # before, the folder's recipe says what its files were made with
             write_recipe(folder, recipe, made_with)
         run_tries(step, folder)
-        _say(f"{step.name}: {step.title} ({reason})")
+        _say(
+            _("{step}: {title} ({reason})").format(
+                step=step.name, title=_(step.title), reason=reason
+            )
+        )
         _run_step(step, folder, parameters | own if step in wanted else parameters)
         ran.append(step.name)
         now.look_again()
@@ -98,7 +103,9 @@ def _values(assignments: Sequence[str]) -> dict[str, Any]:
     for assignment in assignments:
         parameter, separator, value = assignment.partition("=")
         if not separator:
-            raise PipelineError(f"--parameter {assignment}: write it as NAME=VALUE")
+            raise PipelineError(
+                _("--parameter {assignment}: write it as NAME=VALUE").format(assignment=assignment)
+            )
         values[parameter] = yaml.safe_load(value)
     return values
 
@@ -110,12 +117,16 @@ def _run_step(step: Step, folder: Path, parameters: dict[str, Any]) -> None:
     executed = folder / "notebooks" / f"{step.name}.ipynb"
     code = reached.digest(step, read_recipe(folder))  # what is edited meanwhile did not run
     try:
-        execute(NOTEBOOKS / executed.name, executed, parameters, folder / "train")
+        execute(notebook_file(step.name), executed, parameters, folder / "train")
     except PipelineError as error:  # for the report, which shows why a run has no result
         write_json(failure, {"step": step.name, "message": str(error)})
         raise
     reached.stamp(executed, code)
-    _say(f"{step.name}: done in {time.monotonic() - started:.0f} s")
+    _say(
+        _("{step}: done in {seconds:.0f} s").format(
+            step=step.name, seconds=time.monotonic() - started
+        )
+    )
 
 
 def run_tries(step: Step, run: Path) -> list[Path]:
@@ -187,17 +198,26 @@ def execute(
         last = message.splitlines()[-1] if message else ""
         kind = "" if error.ename in ("PipelineError", "AssertionError") else f"{error.ename}: "
         raise PipelineError(
-            f"{notebook.name}, cell {error.cell_index + 1}: {kind}{last} "
-            f"(executed copy: {relative(executed)})"
+            _("{name}, cell {cell_index}: {kind}{last} (executed copy: {executed})").format(
+                name=notebook.name,
+                cell_index=error.cell_index + 1,
+                kind=kind,
+                last=last,
+                executed=relative(executed),
+            )
         ) from None
     except NoSuchKernel:
         raise PipelineError(
-            f"{notebook.name}: this environment has no Jupyter kernel: run `make setup`"
+            _("{name}: this environment has no Jupyter kernel: run `make setup`").format(
+                name=notebook.name
+            )
         ) from None
     except DeadKernelError:
         raise PipelineError(
-            f"{notebook.name}: the kernel was killed, perhaps because the memory was full "
-            f"(executed copy: {relative(executed)})"
+            _(
+                "{name}: the kernel was killed, perhaps because the memory was full "
+                "(executed copy: {executed})"
+            ).format(name=notebook.name, executed=relative(executed))
         ) from None
     except OSError as error:
         cure = ": the disk is full, free some space and run again" * (error.errno == errno.ENOSPC)
@@ -218,7 +238,9 @@ def _require_parameters(notebook: Path, names: Iterable[str]) -> None:
     for name in names:
         if name not in known:
             raise PipelineError(
-                f"{notebook.name} has no parameter {name!r}: it has {', '.join(known)}"
+                _("{name} has no parameter {name2!r}: it has {known}").format(
+                    name=notebook.name, name2=name, known=", ".join(known)
+                )
             )
 
 

@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from .. import recipe_file
+from .. import language, recipe_file
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, FolderLock, read_json, relative, write_text
+from ..language import _
 from ..recipe import Recipe
 from ..training.architectures import require_known
 from . import graph, tries
@@ -48,7 +49,9 @@ def read_recipe(folder: Path) -> Recipe:
     """
     if not (folder / RECIPE).is_file():
         raise PipelineError(
-            f"{relative(folder)} is no run: it has no {RECIPE}; make one with `mnist-rknn run`"
+            _("{folder} is no run: it has no {recipe}; make one with `mnist-rknn run`").format(
+                folder=relative(folder), recipe=RECIPE
+            )
         )
     return recipe_file.load(str(folder / RECIPE))
 
@@ -84,13 +87,17 @@ def require_recipe(source: str, recipe: Recipe, folder: Path) -> None:
     owned = path.name == RECIPE and recipe_file.MADE_WITH in recipe_file.parse_yaml(path)
     if owned and path.parent != folder and folder == OUTPUT / recipe.name:
         raise PipelineError(
-            f"{relative(path)} is the own recipe of that run: say --output FOLDER for another "
-            f"run of it, or --recipe {recipe.name} --output {relative(path.parent)} for that one"
+            _(
+                "{path} is the own recipe of that run: say --output FOLDER for another "
+                "run of it, or --recipe {name} --output {parent} for that one"
+            ).format(path=relative(path), name=recipe.name, parent=relative(path.parent))
         )
     if (folder / RECIPE).is_file() and (held := read_recipe(folder).name) != recipe.name:
         raise PipelineError(
-            f"{relative(folder)} holds a run of recipe {held}, not of {recipe.name}: "
-            "name another --output folder, or remove that run first"
+            _(
+                "{folder} holds a run of recipe {held}, not of {name}: name another "
+                "--output folder, or remove that run first"
+            ).format(folder=relative(folder), held=held, name=recipe.name)
         )
 
 
@@ -109,8 +116,10 @@ def own_overrides(recipe: str, folder: Path) -> list[str]:
         return []
     if not _is_same(before.recipe, recipe) and Path(before.recipe) != folder / RECIPE:
         raise PipelineError(
-            f"{relative(folder)} was made with recipe {before.recipe}, not with {recipe}: "
-            "name that one, or another output folder"
+            _(
+                "{folder} was made with recipe {recipe}, not with {recipe2}: name that "
+                "one, or another output folder"
+            ).format(folder=relative(folder), recipe=before.recipe, recipe2=recipe)
         )
     return before.overrides
 
@@ -138,7 +147,9 @@ def plan_try(run: Path, overrides: Sequence[str]) -> Try:
     """
     before = made_with(run)
     if before is None:
-        raise PipelineError(f"{relative(run)} is no run: run it without a try first")
+        raise PipelineError(
+            _("{run} is no run: run it without a try first").format(run=relative(run))
+        )
     return Try(
         tries.folder(run, overrides),
         recipe_file.load(str(run / RECIPE), overrides),
@@ -158,7 +169,9 @@ def find_run(run: str) -> Path:
     if not (folder / RECIPE).is_file():
         known = f"; the runs here are {', '.join(names())}" if names() else ""
         raise PipelineError(
-            f"{run} is no finished run: make it with `mnist-rknn run --recipe NAME`{known}"
+            _(
+                "{run} is no finished run: make it with `mnist-rknn run --recipe NAME`{known}"
+            ).format(run=run, known=known)
         )
     return folder.resolve()
 
@@ -171,10 +184,14 @@ def run_folder(recipe: Recipe, output: str | Path | None = None) -> Path:
 def _require_own_notebooks() -> None:
     """Refuse a notebook of a project folder that was copied or moved after its set-up."""
     here = Path.cwd()
+    if here.name in language.NAMES:  # notebooks/zh
+        here = here.parent
     if here.name == NOTEBOOKS.name and (here.parent / PACKAGE.name).is_dir() and here != NOTEBOOKS:
         raise PipelineError(
-            f"this notebook is in {here.parent}, its kernel was set up in {PROJECT}: "
-            f"run `make setup` in {here.parent} and open it from there"
+            _(
+                "this notebook is in {parent}, its kernel was set up in {project}: run "
+                "`make setup` in {parent} and open it from there"
+            ).format(parent=here.parent, project=PROJECT)
         )
 
 
@@ -240,8 +257,11 @@ class Run:
         self._started = float(os.environ.get(STARTED) or time.time())
 
     def __repr__(self) -> str:
-        what = f"a try of {relative(self.base)}" if self.base else f"recipe {self.recipe.name}"
-        return f"{self.step.name}: {what}, results in {relative(self.folder)}"
+        if self.base:
+            said, what = _("{step}: a try of {what}, results in {folder}"), relative(self.base)
+        else:
+            said, what = _("{step}: recipe {what}, results in {folder}"), self.recipe.name
+        return said.format(step=self.step.name, what=what, folder=relative(self.folder))
 
     @property
     def image_shape(self) -> list[int]:
@@ -268,10 +288,16 @@ class Run:
         outputs = graph.expand(self.step.outputs, self.recipe, self.folder)
         for output in outputs:
             if not output.exists():
-                raise PipelineError(f"{self.step.name} did not write {relative(output)}")
+                raise PipelineError(
+                    _("{name} did not write {output}").format(
+                        name=self.step.name, output=relative(output)
+                    )
+                )
             if output.stat().st_mtime < self._started - 1:
                 raise PipelineError(
-                    f"{relative(output)} is from an earlier run: {self.step.name} did not write it"
+                    _("{output} is from an earlier run: {name} did not write it").format(
+                        output=relative(output), name=self.step.name
+                    )
                 )
         seconds = round(time.time() - self._started, 1)
         record = graph.write_record(

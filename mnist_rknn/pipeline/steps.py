@@ -4,12 +4,21 @@
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 
+from .. import language
 from ..errors import PipelineError
 from ..files import PROJECT
+from ..language import _
 
 PACKAGE = PROJECT / "mnist_rknn"
 NOTEBOOKS = PROJECT / "notebooks"
+
+
+def notebook_file(name: str, notebooks: Path = NOTEBOOKS) -> Path:
+    """The notebook of a step, in the language that is spoken if there is one."""
+    own = notebooks / language.chosen() / f"{name}.ipynb"
+    return own if own.is_file() else notebooks / f"{name}.ipynb"
 
 
 # What drawing pictures takes, from a source to the file.
@@ -530,7 +539,11 @@ def find(name: str) -> Step:
     for step in STEPS:
         if name in (step.name, step.name.partition("_")[0], step.name.partition("_")[2]):
             return step
-    raise PipelineError(f"unknown step {name!r}: the steps are {', '.join(s.name for s in STEPS)}")
+    raise PipelineError(
+        _("unknown step {name!r}: the steps are {steps}").format(
+            name=name, steps=", ".join(s.name for s in STEPS)
+        )
+    )
 
 
 def select(text: str) -> list[Step]:
@@ -547,5 +560,9 @@ def select(text: str) -> list[Step]:
     last_needed = max(number for number, step in enumerate(STEPS) if not step.extra)
     stop = STEPS.index(find(last)) if last else max(start, last_needed)
     if stop < start:
-        raise PipelineError(f"the range {text} runs backwards: write {last}-{first}")
+        raise PipelineError(
+            _("the range {text} runs backwards: write {last}-{first}").format(
+                text=text, last=last, first=first
+            )
+        )
     return list(STEPS[start : stop + 1])

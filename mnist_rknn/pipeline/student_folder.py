@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..errors import PipelineError
 from ..files import PROJECT, FolderLock, relative
+from ..language import NAMES, _
 from . import outputs, runs, tries
 from .steps import NOTEBOOKS
 
@@ -32,12 +33,22 @@ def prepare(folder: Path, run: Path | None = None, kernel: str | None = None) ->
     """
     folder = folder.expanduser().resolve()
     if folder.is_relative_to(PROJECT) or PROJECT.is_relative_to(folder):
-        raise PipelineError(f"{folder}: a student's folder lies outside the project: name another")
+        raise PipelineError(
+            _("{folder}: a student's folder lies outside the project: name another").format(
+                folder=folder
+            )
+        )
     there = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
     if there and not set(FOLDERS) & set(there):
-        raise PipelineError(f"{folder} holds other things ({there[0]}): name a new folder")
+        raise PipelineError(
+            _("{folder} holds other things ({there}): name a new folder").format(
+                folder=folder, there=there[0]
+            )
+        )
     if run is not None and not (run / runs.MANIFEST).is_file():
-        raise PipelineError(f"{relative(run)} is not finished: run it to its end first")
+        raise PipelineError(
+            _("{run} is not finished: run it to its end first").format(run=relative(run))
+        )
     (folder / "output").mkdir(parents=True, exist_ok=True)
     new = _copy_notebooks(folder / "notebooks", kernel)
     if run is not None:
@@ -46,16 +57,21 @@ def prepare(folder: Path, run: Path | None = None, kernel: str | None = None) ->
 
 
 def _copy_notebooks(into: Path, kernel: str | None) -> list[str]:
-    into.mkdir(exist_ok=True)
-    new = [path for path in sorted(NOTEBOOKS.glob("*.ipynb")) if not (into / path.name).exists()]
-    for path in new:
+    folders = ("", *sorted(path.name for path in NOTEBOOKS.iterdir() if path.name in NAMES))
+    paths = [path for folder in folders for path in sorted((NOTEBOOKS / folder).glob("*.ipynb"))]
+    new = []
+    for name in (path.relative_to(NOTEBOOKS) for path in paths):
+        if (into / name).exists():
+            continue
+        (into / name).parent.mkdir(parents=True, exist_ok=True)
         if kernel is None:
-            shutil.copyfile(path, into / path.name)  # not the mode: the shared one is read-only
+            shutil.copyfile(NOTEBOOKS / name, into / name)  # not the mode: that is read-only
         else:
-            notebook = outputs.read(path)
+            notebook = outputs.read(NOTEBOOKS / name)
             notebook["metadata"]["kernelspec"].update(name=kernel, display_name=kernel)
-            outputs.write(into / path.name, notebook)
-    return [f"notebooks/{path.name}" for path in new]
+            outputs.write(into / name, notebook)
+        new.append(f"notebooks/{name}")
+    return new
 
 
 def _link_run(run: Path, own: Path) -> list[str]:

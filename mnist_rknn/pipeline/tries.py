@@ -14,6 +14,7 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..files import FolderLock, relative
+from ..language import _
 from ..recipe import Recipe
 from . import graph
 from .steps import STEPS, Step
@@ -75,8 +76,10 @@ def _require_of_one_piece(run: Path, recipe: Recipe) -> None:
         record = None if step.extra else graph.read_record(step, run)
         if record and record.made_from.settings != graph.settings_of(step, recipe):
             raise PipelineError(
-                f"{relative(run)} is half rebuilt: {step.name} was made with other settings than "
-                "the run's recipe has now; run it to its end first, then try"
+                _(
+                    "{run} is half rebuilt: {name} was made with other settings than the "
+                    "run's recipe has now; run it to its end first, then try"
+                ).format(run=relative(run), name=step.name)
             )
 
 
@@ -116,7 +119,11 @@ def clean(run: Path, chosen: Sequence[str]) -> list[str]:
     for name in chosen:
         if name not in there:
             known = ", ".join(there) or "none"
-            raise PipelineError(f"{relative(run)} has no try {name!r}; its tries: {known}")
+            raise PipelineError(
+                _("{run} has no try {name!r}; its tries: {known}").format(
+                    run=relative(run), name=name, known=known
+                )
+            )
     removed = list(chosen) or there
     for name in removed:
         with FolderLock(run / FOLDER / name, "removing a try"):
@@ -126,7 +133,7 @@ def clean(run: Path, chosen: Sequence[str]) -> list[str]:
 
 def table(finished: graph.Record, tried: graph.Record) -> str:
     """What a step gave in the finished run, beside what it gave in the try."""
-    rows = [("", "finished run", "this try")]
+    rows = [("", _("finished run"), _("this try"))]
     rows += [
         (key, _short(finished.results.get(key)), _short(value))
         for key, value in tried.results.items()

@@ -11,6 +11,7 @@ import importlib.util
 from pathlib import Path
 
 from ..errors import PipelineError
+from ..language import _
 from ..recipe import Recipe
 from .engine import find_engine
 
@@ -30,13 +31,21 @@ def require_known(recipe: Recipe) -> None:
     name, architecture = recipe.model.name, recipe.model.built_as
     if paddlex and paddleclas and name not in own | paddlex | paddleclas:
         raise PipelineError(
-            f"recipe {recipe.name}: model.name: {name} is no model of PaddleX and no class in "
-            f"training/networks.py{_near(name, own | paddlex)}"
+            _(
+                "recipe {name}: model.name: {name2} is no model of PaddleX and no "
+                "class in training/networks.py{near}"
+            ).format(name=recipe.name, name2=name, near=_near(name, own | paddlex))
         )
     if paddleclas and architecture not in own | paddleclas:
         raise PipelineError(
-            f"recipe {recipe.name}: model.architecture: this PaddleClas has no {architecture}: "
-            f"set it to the name that PaddleClas uses{_near(architecture, own | paddleclas)}"
+            _(
+                "recipe {name}: model.architecture: this PaddleClas has no "
+                "{architecture}: set it to the name that PaddleClas uses{near}"
+            ).format(
+                name=recipe.name,
+                architecture=architecture,
+                near=_near(architecture, own | paddleclas),
+            )
         )
 
 

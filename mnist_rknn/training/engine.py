@@ -26,6 +26,7 @@ from .. import fonts
 from ..capture import log_handlers_to, output_to
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, relative, write_json
+from ..language import _
 from ..recipe import Recipe
 from . import progress
 from .paddleclas_launcher.launcher import ENGINE_VARIABLE, PROCESSES_VARIABLE
@@ -66,8 +67,10 @@ def find_engine() -> Engine:
         if (Path(named) / "ppcls").is_dir() and (Path(named) / "tools" / "train.py").is_file():
             return Engine("checkout", Path(named).resolve())
         raise PipelineError(
-            f"{CHECKOUT_VARIABLE} is {named}, which is not a PaddleClas checkout: "
-            "unset it, or point it at a folder with ppcls/ and tools/"
+            _(
+                "{checkout_variable} is {named}, which is not a PaddleClas checkout: "
+                "unset it, or point it at a folder with ppcls/ and tools/"
+            ).format(checkout_variable=CHECKOUT_VARIABLE, named=named)
         )
     paddlex = importlib.util.find_spec("paddlex")
     if paddlex and paddlex.origin:
@@ -77,7 +80,7 @@ def find_engine() -> Engine:
     wheel = importlib.util.find_spec("paddleclas")
     if wheel and wheel.origin and (Path(wheel.origin).parent / "ppcls" / "engine").is_dir():
         return Engine("wheel", Path(wheel.origin).parent)
-    raise PipelineError("no PaddleClas engine found: install requirements.txt with `make setup`")
+    raise PipelineError(_("no PaddleClas engine found: install requirements.txt with `make setup`"))
 
 
 def use_engine(recipe: Recipe) -> Engine:
@@ -91,7 +94,7 @@ def use_engine(recipe: Recipe) -> Engine:
     os.environ[CHECKOUT_VARIABLE] = str(LAUNCHER)
     os.environ["PADDLE_PDX_CACHE_HOME"] = str(CACHE)
     os.environ["PADDLE_PDX_DISABLE_MODEL_SOURCE_CHECK"] = "True"  # no probe of model hosts
-    os.environ["PADDLE_PDX_LOCAL_FONT_FILE_PATH"] = str(fonts.any_font())  # no font download
+    os.environ["PADDLE_PDX_LOCAL_FONT_FILE_PATH"] = str(fonts.cjk_font())  # no font download
     _log_to(CACHE / LOG)
     # One OpenMP thread: the default of one a core made this training slower (TOOLCHAIN).
     os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -193,16 +196,19 @@ def require_trainable(recipe: Recipe, check: dict[str, Any], labels: list[str]) 
     """
     found = check["attributes"]
     if not check["check_pass"]:
-        raise PipelineError("PaddleX refuses the data set: run 01_data again")
+        raise PipelineError(_("PaddleX refuses the data set: run 01_data again"))
     if found["num_classes"] != len(labels):
         raise PipelineError(
-            f"PaddleX counts {found['num_classes']} classes, label.txt has {len(labels)}: run "
-            "01_data again"
+            _("PaddleX counts {found} classes, label.txt has {count}: run 01_data again").format(
+                found=found["num_classes"], count=len(labels)
+            )
         )
     if found["train_samples"] < recipe.train.batch_size:
         raise PipelineError(
-            f"train.batch_size: {recipe.train.batch_size} is more than the "
-            f"{found['train_samples']} training images, so that no batch is ever full: lower it"
+            _(
+                "train.batch_size: {batch_size} is more than the {found} training "
+                "images, so that no batch is ever full: lower it"
+            ).format(batch_size=recipe.train.batch_size, found=found["train_samples"])
         )
 
 
@@ -215,8 +221,10 @@ def require_accuracy(recipe: Recipe, top1: float) -> None:
     floor = recipe.train.min_accuracy
     if not top1 >= floor:
         raise PipelineError(
-            f"validation top-1 {top1:.4f} is below train.min_accuracy {floor}: train longer, or "
-            "lower train.learning_rate"
+            _(
+                "validation top-1 {top1:.4f} is below train.min_accuracy {floor}: "
+                "train longer, or lower train.learning_rate"
+            ).format(top1=top1, floor=floor)
         )
 
 
@@ -430,7 +438,9 @@ def run_in_thread(task: Callable[[], T], log: Path) -> T:
         if log.is_file():
             text += log.read_text(encoding="utf-8", errors="replace")
         raise PipelineError(
-            f"PaddleClas stopped: {_last_error(text, log, error)} (whole log: {relative(log)})"
+            _("PaddleClas stopped: {last_error} (whole log: {log})").format(
+                last_error=_last_error(text, log, error), log=relative(log)
+            )
         ) from None
 
 

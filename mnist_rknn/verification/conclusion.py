@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import PipelineError
 from ..files import relative
+from ..language import _
 from ..pipeline import runs
 from ..pipeline.graph import Graph
 from ..pipeline.runner import FAILURE
@@ -33,14 +34,16 @@ def conclude(folder: Path, ran: Sequence[str]) -> tuple[dict[str, Any], str]:
     """
     recipe = runs.read_recipe(folder)
     if not is_complete(recipe, folder):
-        return {"ran": list(ran), "summary": None}, "" if ran else "nothing to run: up to date"
+        return {"ran": list(ran), "summary": None}, "" if ran else _("nothing to run: up to date")
     page = folder / runs.REPORT
     if ran or not page.is_file() or not _is_readable(folder):
         manifest.write(recipe, folder)
         from . import report  # loads matplotlib, which nobody needs where nothing ran
 
         report.build(recipe, folder)
-    text = f"report     {relative(page)}\ntry it     {relative(folder / runs.TRY_PAGE)}\n"
+    text = _("report     {page}\ntry it     {try_page}\n").format(
+        page=relative(page), try_page=relative(folder / runs.TRY_PAGE)
+    )
     text += manifest.summary(folder)
     return {"ran": list(ran), "summary": manifest.brief(folder)}, text
 
@@ -87,7 +90,7 @@ def _time(path: Path) -> int | None:
 def beside(finished: Path, tried: Path) -> str:
     """The results of a finished run and of a try, side by side; INT8 in the RKNN simulator."""
     first, second = (_results(folder) for folder in (finished, tried))
-    rows = [("", "finished run", "this try")]
+    rows = [("", _("finished run"), _("this try"))]
     rows += [(name, first[name], second.get(name, "")) for name in first]
     widths = [max(len(row[column]) for row in rows) for column in (0, 1, 2)]
     return "\n".join(f"{a:<{widths[0]}}  {b:>{widths[1]}}  {c:>{widths[2]}}" for a, b, c in rows)
@@ -96,13 +99,13 @@ def beside(finished: Path, tried: Path) -> str:
 def _results(folder: Path) -> dict[str, str]:
     verify, estimate = Verification.read(folder), Compilation.read(folder)
     rknn = verify.stages["rknn"]
-    found = {"test images, INT8": f"{100 * rknn.accuracy.top1:.2f} %"}
+    found = {_("test images, INT8"): f"{100 * rknn.accuracy.top1:.2f} %"}
     if verify.camera:
-        found["simulated camera, INT8"] = f"{100 * verify.camera['rknn'].accuracy.top1:.2f} %"
+        found[_("simulated camera, INT8")] = f"{100 * verify.camera['rknn'].accuracy.top1:.2f} %"
     if verify.hard_cases:
-        found["hard cases, INT8"] = f"{100 * verify.hard_cases['rknn']['all'].top1:.2f} %"
-    found["mean cosine of the logits"] = f"{rknn.cosine.mean:.5f}"
-    found["lost against Paddle, points"] = f"{100 * rknn.drop:.2f}"
-    found["cycles, compiler's estimate"] = f"{estimate.cycles:,}"
-    found["weights, KB"] = f"{estimate.weights_kb:g}"
+        found[_("hard cases, INT8")] = f"{100 * verify.hard_cases['rknn']['all'].top1:.2f} %"
+    found[_("mean cosine of the logits")] = f"{rknn.cosine.mean:.5f}"
+    found[_("lost against Paddle, points")] = f"{100 * rknn.drop:.2f}"
+    found[_("cycles, compiler's estimate")] = f"{estimate.cycles:,}"
+    found[_("weights, KB")] = f"{estimate.weights_kb:g}"
     return found

@@ -12,6 +12,7 @@ from ..conversion import inference, rknn_simulator
 from ..data.pictures import fit, read
 from ..errors import PipelineError
 from ..files import relative, replacing
+from ..language import _
 from ..recipe import Recipe
 from ..records import Accuracy, Evaluation, Groups, Manifest, Misread, StageName
 from ..text import folded, shown
@@ -38,15 +39,21 @@ def read_index(folder: Path, labels: list[str]) -> Pictures:
     """
     path = folder / "index.csv"
     if not path.is_file():
-        raise PipelineError(f"{relative(path)} is missing: write one with the columns file,label")
+        raise PipelineError(
+            _("{path} is missing: write one with the columns file,label").format(
+                path=relative(path)
+            )
+        )
     table = text_files.read_table(path)
     wanted = {"file": ("file",), "label": ("label",)}
     columns = text_files.find_columns(table, wanted, {"group": ("group",)})
     if columns is None or len(table.rows) < 2:
         found = ",".join(table.rows[0].cells) if table.rows else "nothing"
         raise PipelineError(
-            f"{relative(path)} needs a first line with file,label and a line a picture; its first "
-            f"line is {shown(found)}"
+            _(
+                "{path} needs a first line with file,label and a line a picture; its "
+                "first line is {found}"
+            ).format(path=relative(path), found=shown(found))
         )
     rows = text_files.cells_of(table, columns, ("file", "label"))
     known = {folded(label): index for index, label in enumerate(labels)}
@@ -58,25 +65,32 @@ def read_index(folder: Path, labels: list[str]) -> Pictures:
         index = known.get(label, known.get(folded(label)))
         if index is None:
             raise PipelineError(
-                f"{where}: the model has no class {label!r}; its classes are {', '.join(labels)}"
+                _("{where}: the model has no class {label!r}; its classes are {labels}").format(
+                    where=where, label=label, labels=", ".join(labels)
+                )
             )
         file = text_files.twin_of(folder / text_files.slashed(row["file"]))
         if file is None or not file.is_file():
-            raise PipelineError(f"{where}: {shown(row['file'])} is not there")
+            raise PipelineError(
+                _("{where}: {row} is not there").format(where=where, row=shown(row["file"]))
+            )
         before, other = files.get(file, (0, label))
         if before:
             same = "twice" if other == label else f"with {other} and with {label}"
             raise PipelineError(
-                f"{where}: {shown(row['file'])} stands there {same} (lines {before}, {line}): "
-                "delete one"
+                _("{where}: {row} stands there {same} (lines {before}, {line}): delete one").format(
+                    where=where, row=shown(row["file"]), same=same, before=before, line=line
+                )
             )
         files[file] = line, label
         classes.append(index)
         group = row.get("group", "")
         if folded(group) == ALL:
             raise PipelineError(
-                f"{where}: {ALL} is what all pictures together are called: give the group another "
-                "name"
+                _(
+                    "{where}: {all} is what all pictures together are called: give the "
+                    "group another name"
+                ).format(where=where, all=ALL)
             )
         groups.append(group or ALL)
     return Pictures(list(files), np.array(classes), groups)

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, read_json, write_json
+from ..language import _
 from ..recipe import REFUSED, Recipe
 
 FILE = PROJECT / "docs" / "figures.json"
@@ -121,7 +122,9 @@ def read(path: Path = FILE) -> dict[str, Entry]:
     try:
         return _ENTRIES.validate_python(read_json(path))
     except ValueError as error:
-        raise PipelineError(f"{path.name} is not as figures.py writes it: {error}") from None
+        raise PipelineError(
+            _("{name} is not as figures.py writes it: {error}").format(name=path.name, error=error)
+        ) from None
 
 
 def write(entries: Mapping[str, Entry], path: Path = FILE) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from ..conversion import inference, rknn_simulator
 from ..errors import PipelineError
 from ..files import replacing_folder
+from ..language import _
 from ..recipe import Recipe
 from ..records import Doubt, FramesEvaluation, Manifest, MisreadFrame, StageName
 from .frame_folders import Frame, read_frame, read_index
@@ -65,8 +66,11 @@ def _digit_labels(run: Path) -> str:
     names = (run / "labels.txt").read_text(encoding="utf-8").splitlines()
     if strange := [name for name in names if len(name) != 1 or name not in "0123456789"]:
         raise PipelineError(
-            f"frames are read digit by digit, and this model has a class {strange[0]!r}: choose "
-            "a run whose classes are digits, or evaluate single pictures (IMAGES)"
+            _(
+                "frames are read digit by digit, and this model has a class "
+                "{strange!r}: choose a run whose classes are digits, or evaluate "
+                "single pictures (IMAGES)"
+            ).format(strange=strange[0])
         )
     return "".join(names)
 

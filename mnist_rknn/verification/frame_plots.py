@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
+from ..language import _
 from ..plots import BLUE, GRAY, GREEN, ORANGE, RED, finished
 from ..records import Doubt
 
@@ -121,6 +122,6 @@ def doubt(rows: Sequence[Doubt], chosen: float) -> Figure:
     axis.axvline(chosen, color=GRAY, lw=1)
     axis.annotate(f"--doubt: {chosen}", (chosen, 97), (-6, 0), textcoords="offset points",
                   ha="right", fontsize=8, color=GRAY)  # fmt: skip
-    axis.set(xlabel="threshold of the score", xlim=(0, 1), ylim=(0, 104))
+    axis.set(xlabel=_("threshold of the score"), xlim=(0, 1), ylim=(0, 104))
     axis.legend(loc="upper center", bbox_to_anchor=(0.5, 1.25), ncols=2, fontsize=8)
     return finished(figure)

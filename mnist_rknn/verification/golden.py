@@ -23,6 +23,7 @@ from ..conversion.rknn_file import RknnFile
 from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, write_json
+from ..language import _
 from ..recipe import Image
 from . import metrics
 
@@ -111,7 +112,7 @@ def to_int8(logits: np.ndarray, output: Tensor) -> np.ndarray:
     steps = np.rint(logits / scale) + zero_point
     if not np.allclose((steps - zero_point) * scale, logits, atol=scale / 100):
         raise PipelineError(
-            "golden.npz does not hold the answers of this .rknn file: run 05_convert again"
+            _("golden.npz does not hold the answers of this .rknn file: run 05_convert again")
         )
     return steps.astype(np.int8)
 
@@ -200,9 +201,13 @@ def read_log(path: Path) -> Log:
     name = relative(path)
     again = "run the program on the module with --golden again"
     if not path.is_file():
-        raise PipelineError(f"{name} is missing: {again}")
+        raise PipelineError(_("{name} is missing: {again}").format(name=name, again=again))
     if path.stat().st_size > _LARGEST_LOG:
-        raise PipelineError(f"{name} has {path.stat().st_size:,} bytes, too many for a log")
+        raise PipelineError(
+            _("{name} has {st_size:,} bytes, too many for a log").format(
+                name=name, st_size=path.stat().st_size
+            )
+        )
     lines = path.read_bytes().splitlines()
     rows = []
     try:
@@ -213,15 +218,23 @@ def read_log(path: Path) -> Log:
             rows.append(Answer.model_validate_json(line))
         else:
             raise PipelineError(
-                f"{name} ends after {len(rows)} of {head.images} pictures: the program stopped, or "
-                f"the link was cut; {again}"
+                _(
+                    "{name} ends after {count} of {images} pictures: the program stopped, "
+                    "or the link was cut; {again}"
+                ).format(name=name, count=len(rows), images=head.images, again=again)
             )
     except (ValueError, IndexError, RecursionError):  # pydantic's error is a ValueError
         raise PipelineError(
-            f"{name} is no log of the golden pack (after {len(rows)} pictures): {again}"
+            _("{name} is no log of the golden pack (after {count} pictures): {again}").format(
+                name=name, count=len(rows), again=again
+            )
         ) from None
     if [row.image for row in rows] != list(range(head.images)):
-        raise PipelineError(f"{name} does not have every picture once and in order: {again}")
+        raise PipelineError(
+            _("{name} does not have every picture once and in order: {again}").format(
+                name=name, again=again
+            )
+        )
     return Log(head, rows)
 
 
@@ -229,7 +242,9 @@ def read_pack(folder: Path) -> dict[str, Any]:
     """`golden.json` of a pack's folder."""
     pack = read_json(folder / "golden.json")
     if not isinstance(pack, dict) or pack.get("version") != 1 or not pack.get("expected"):
-        raise PipelineError(f"{relative(folder)} is no golden pack: run make deploy")
+        raise PipelineError(
+            _("{folder} is no golden pack: run make deploy").format(folder=relative(folder))
+        )
     return pack
 
 
@@ -254,14 +269,22 @@ def compare(pack: dict[str, Any], log: Log, runtime: str | None = None) -> dict[
     count, classes = expected.shape
     if log.head.images != count:
         raise PipelineError(
-            f"the log has {log.head.images} pictures, the pack {count}: it is of another pack"
+            _("the log has {images} pictures, the pack {count}: it is of another pack").format(
+                images=log.head.images, count=count
+            )
         )
     if any(row.label >= classes for row in log.answers):
         raise PipelineError(
-            f"the log has a label above {classes - 1}: it is of a model with other classes"
+            _("the log has a label above {classes}: it is of a model with other classes").format(
+                classes=classes - 1
+            )
         )
     if any(row.logits is not None and len(row.logits) != classes for row in log.answers):
-        raise PipelineError(f"the log does not have {classes} logits a picture: another model")
+        raise PipelineError(
+            _("the log does not have {classes} logits a picture: another model").format(
+                classes=classes
+            )
+        )
     candidates = {"": expected, **_arrays(pack["mistakes"])}
     sources = [_score_shares(log, candidates, pack["output"])]
     if all(row.logits is not None for row in log.answers):

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..errors import PipelineError
 from ..files import relative
+from ..language import _
 from ..records import LayerError, LayerErrors, Loss
 
 _NUMBER = r"([\d.eE+-]+|nan|inf)"
@@ -50,7 +51,11 @@ def parse(report: Path) -> list[dict[str, Any]]:
         PipelineError: no such file, or no rows in it.
     """
     if not report.is_file():
-        raise PipelineError(f"{relative(report)} is missing: accuracy_analysis did not write it")
+        raise PipelineError(
+            _("{report} is missing: accuracy_analysis did not write it").format(
+                report=relative(report)
+            )
+        )
     rows = [
         {
             "operator": operator,
@@ -64,8 +69,10 @@ def parse(report: Path) -> list[dict[str, Any]]:
     ]
     if not rows:
         raise PipelineError(
-            f"{relative(report)} holds no rows: rknn-toolkit2 writes it in another form; "
-            "use the version that requirements.txt pins"
+            _(
+                "{report} holds no rows: rknn-toolkit2 writes it in another form; use "
+                "the version that requirements.txt pins"
+            ).format(report=relative(report))
         )
     return rows
 

@@ -7,6 +7,7 @@ from .. import recipe_file
 from ..conversion import rknn_file, rknn_toolkit
 from ..errors import PipelineError
 from ..files import relative, sha256
+from ..language import _
 from ..pipeline import graph, runs, steps
 from ..pipeline.environment import installed_version
 from ..recipe import Recipe
@@ -104,7 +105,9 @@ def require_converted(recipe: Recipe, folder: Path) -> None:
     path = folder / f"{recipe.name}.rknn"
     if sha256(path) != runs.results("05_convert", folder)["results"]["sha256"]:
         raise PipelineError(
-            f"{path.name} is not the file that 05_convert wrote: run 05_convert again"
+            _("{name} is not the file that 05_convert wrote: run 05_convert again").format(
+                name=path.name
+            )
         )
 
 
@@ -113,19 +116,24 @@ def _require_made_with(recipe: Recipe, folder: Path, verify: Verification) -> No
     made = made_with(folder)
     for step in steps.select("01-05"):
         if step.name not in made:
-            raise PipelineError(f"{step.name} has not run to its end: run it first")
+            raise PipelineError(
+                _("{name} has not run to its end: run it first").format(name=step.name)
+            )
     verified = made.setdefault("06_verify", {})
     verified["verify"] = verify.thresholds
     if found := differences(made, recipe):
         more = f"; {len(found) - 3} more" if len(found) > 3 else ""
         raise PipelineError(
-            f"{relative(folder)} was not made with these settings ({'; '.join(found[:3])}{more}): "
-            "run these steps again"
+            _(
+                "{folder} was not made with these settings ({found}{more}): run these steps again"
+            ).format(folder=relative(folder), found="; ".join(found[:3]), more=more)
         )
     require_converted(recipe, folder)
     if verify.model_sha256 != sha256(folder / f"{recipe.name}.rknn"):
         raise PipelineError(
-            f"{relative(folder / verify.FILE)} is of another model: run 06_verify again"
+            _("{folder} is of another model: run 06_verify again").format(
+                folder=relative(folder / verify.FILE)
+            )
         )
 
 
@@ -205,8 +213,10 @@ def read_own(folder: Path) -> Manifest:
         path = folder / artifact.path
         if not path.is_file() or sha256(path) != artifact.sha256:
             raise PipelineError(
-                f"{relative(path)} is not the file that {content.FILE} speaks of: "
-                "run the steps again that are not up to date"
+                _(
+                    "{path} is not the file that {file} speaks of: run the steps again "
+                    "that are not up to date"
+                ).format(path=relative(path), file=content.FILE)
             )
     return content
 
@@ -240,11 +250,13 @@ def _accuracy_lines(stages: Stages, pictures: str) -> list[str]:
     lines = []
     for stage, row in stages.items():
         share = row.accuracy
-        where = "in the RKNN simulator" if stage == "rknn" else "on this PC"
-        lines.append(
-            f"{stage:<10} {100 * share.top1:.2f} % of {share.images:,} {pictures} "
-            f"[{100 * share.low:.2f}, {100 * share.high:.2f}], measured {where}"
-        )
+        where = _("in the RKNN simulator") if stage == "rknn" else _("on this PC")
+        said = _("{top1:.2f} % of {images:,} {pictures} [{low:.2f}, {high:.2f}], measured {where}")
+        told = said.format(
+            top1=100 * share.top1, images=share.images, pictures=pictures, low=100 * share.low,
+            high=100 * share.high, where=where,
+        )  # fmt: skip
+        lines.append(f"{stage:<10} {told}")
     return lines
 
 
@@ -259,21 +271,28 @@ def summary(folder: Path) -> str:
     """The last lines of `make rknn`: the file, the accuracies and the time taken."""
     manifest, verify = Manifest.read(folder), Verification.read(folder)
     name = manifest.recipe["name"]
-    lines = [f"model      {relative(folder / f'{name}.rknn')}"]
-    lines += _accuracy_lines(verify.stages, "test images")
-    lines += _accuracy_lines(verify.camera or {}, "simulated camera pictures")
+    lines = [_("model      {path}").format(path=relative(folder / f"{name}.rknn"))]
+    lines += _accuracy_lines(verify.stages, _("test images"))
+    lines += _accuracy_lines(verify.camera or {}, _("simulated camera pictures"))
     if hard := manifest.hard_case_accuracy:
         shares = ", ".join(f"{case} {100 * share:.1f} %" for case, share in hard["rknn"].items())
-        lines.append(f"hard cases {shares}; simulated camera, measured in the RKNN simulator")
+        said = _("hard cases {shares}; simulated camera, measured in the RKNN simulator")
+        lines.append(said.format(shares=shares))
     estimate = manifest.estimate
     lines.append(
-        f"NPU        {estimate.cycles:,} cycles, {estimate.weights_kb:g} KB of weights, "
-        f"{estimate.internal_kb:g} KB internal (compiler estimate; board: not measured)"
+        _(
+            "NPU        {cycles:,} cycles, {weights:g} KB of weights, "
+            "{internal:g} KB internal (compiler estimate; board: not measured)"
+        ).format(cycles=estimate.cycles, weights=estimate.weights_kb, internal=estimate.internal_kb)
     )
     seconds = manifest.durations
     parts = ", ".join(f"{step} {value:.0f} s" for step, value in seconds.items())
-    lines.append(f"time       {sum(seconds.values()):.0f} s ({parts})")
     lines.append(
-        "verified   " + ("yes" if manifest.verified else "NO: " + "; ".join(manifest.misses))
+        _("time       {total:.0f} s ({parts})").format(total=sum(seconds.values()), parts=parts)
+    )
+    lines.append(
+        _("verified   yes")
+        if manifest.verified
+        else _("verified   NO: {misses}").format(misses="; ".join(manifest.misses))
     )
     return "\n".join(lines)

@@ -16,6 +16,7 @@ from ..data import mnist
 from ..data.pictures import fit
 from ..errors import PipelineError
 from ..files import PROJECT, replacing_folder
+from ..language import _
 from ..recipe import Image, Recipe
 from ..records import Accuracy, Groups, Manifest, PenEvaluation, PenFigures, StageName
 from ..redraw.clean import clean_lines
@@ -117,7 +118,9 @@ def _answers(
         slims.append(inference.run_onnx(slim, fed, image))
         rknns.append(simulator(fed))
     if not drawn:
-        raise PipelineError(f"no digit of the set could be drawn legibly ({drawing})")
+        raise PipelineError(
+            _("no digit of the set could be drawn legibly ({drawing})").format(drawing=drawing)
+        )
     return np.array(drawn), {"slim": np.concatenate(slims), "rknn": np.concatenate(rknns)}
 
 

@@ -26,6 +26,7 @@ from ..conversion import calibration, inference, rknn_simulator
 from ..data import dataset
 from ..errors import PipelineError
 from ..files import read_json, relative, replacing, sha256, write_json
+from ..language import _
 from ..pipeline import cells
 from ..recipe import FEWEST_CALIBRATION_IMAGES, Recipe
 from ..records import Score, SecondOpinion, Study, checked
@@ -96,7 +97,7 @@ def run(
     """
     slim = folder / f"{recipe.name}.slim.onnx"
     if not slim.is_file():
-        raise PipelineError(f"{relative(slim)} is missing: run 03_export first")
+        raise PipelineError(_("{slim} is missing: run 03_export first").format(slim=relative(slim)))
     scored = _scoring_files(folder, pictures)
     train = dataset.read_split(folder / "dataset", "train")
     digest = functools.cache(sha256)
@@ -158,7 +159,7 @@ def _scoring_files(folder: Path, pictures: int) -> dataset.Split:
 
 def _possible(cells: list[Cell], train: dataset.Split) -> list[Cell]:
     """Cells whose balanced list a small data set can give; bad lists are made shorter."""
-    _, counts = np.unique(train.classes, return_counts=True)
+    counts = np.unique(train.classes, return_counts=True)[1]
     most = int(len(counts) * counts.min())
     possible = [
         cell if cell.images <= most else replace(cell, images=most)
@@ -167,8 +168,10 @@ def _possible(cells: list[Cell], train: dataset.Split) -> list[Cell]:
     ]
     if not any(cell.calibration == "balanced" for cell in possible):
         raise PipelineError(
-            f"the study's lists are longer than the {most} pictures that {len(counts)} classes of "
-            "the training set can give equally: choose smaller sizes"
+            _(
+                "the study's lists are longer than the {most} pictures that {count} "
+                "classes of the training set can give equally: choose smaller sizes"
+            ).format(most=most, count=len(counts))
         )
     return possible
 
@@ -302,11 +305,13 @@ def write_winner(name: str, winner: dict[str, Any]) -> Path:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"))
     except YAMLError:
-        raise PipelineError(f"{relative(path)} is not valid YAML") from None
+        raise PipelineError(_("{path} is not valid YAML").format(path=relative(path))) from None
     if recipe_file.MADE_WITH in content:
         raise PipelineError(
-            f"{relative(path)} is the own recipe of a finished run, and says what that was made "
-            "with: make a recipe of it in configs/, and run that"
+            _(
+                "{path} is the own recipe of a finished run, and says what that was "
+                "made with: make a recipe of it in configs/, and run that"
+            ).format(path=relative(path))
         )
     for section, key, value in (
         ("rknn", "quantized_algorithm", winner["algorithm"]),

@@ -16,9 +16,10 @@ from typing import Any
 from cogapp import Cog
 from cogapp.cogapp import CogError
 
-from .. import recipe_file
+from .. import language, recipe_file
 from ..errors import PipelineError
 from ..files import OUTPUT, PROJECT, relative, replacing, write_text
+from ..language import _
 from ..pipeline import outputs
 from ..pipeline.steps import Step
 from ..records import Doubt
@@ -43,22 +44,27 @@ __all__ = [
     "without_outputs",
 ]
 
-STAGES = {
-    "paddle": "Paddle, float, on this PC",
-    "onnx": "ONNX, float, on this PC",
-    "slim": "slim ONNX, float, on this PC",
-    "rknn": "**INT8, in the RKNN simulator**",
-}
+
+def stages() -> dict[str, str]:
+    """What each stage is called in a table."""
+    return {
+        "paddle": _("Paddle, float, on this PC"),
+        "onnx": _("ONNX, float, on this PC"),
+        "slim": _("slim ONNX, float, on this PC"),
+        "rknn": _("**INT8, in the RKNN simulator**"),
+    }
+
+
 PHOTOGRAPHS = "real-digits-dev"  # folder of the development photographs
 TRIALS = PROJECT / "docs" / "trials"
 
 
 def texts() -> Iterator[Path]:
     """Every text that may quote figures."""
-    yield PROJECT / "README.md"
+    yield from sorted(PROJECT.glob("README*.md"))
     yield PROJECT / "data" / "README.md"
     yield from sorted((PROJECT / "docs").rglob("*.md"))
-    yield from sorted((PROJECT / "notebooks").glob("*.ipynb"))
+    yield from sorted((PROJECT / "notebooks").rglob("*.ipynb"))
 
 
 def update(runs: Path | None = None) -> list[str]:
@@ -152,7 +158,12 @@ def refresh(write: bool) -> list[Path]:
 
 
 def refreshed(text: str, path: Path) -> str:
-    """A text with its figures made anew; `path` tells a notebook from Markdown."""
+    """A text with its figures made anew; `path` tells its form and its language."""
+    with language.use(language.of_page(path)):
+        return _refreshed(text, path)
+
+
+def _refreshed(text: str, path: Path) -> str:
     if path.suffix != ".ipynb":
         return _run_cog(text, path)
     notebook = json.loads(text)
@@ -203,11 +214,26 @@ def _interval(share: Share) -> str:
     if share.low is None or share.high is None:
         return ""
     digits = 2 if share.images >= 5000 else 1
-    return f"{100 * share.low:.{digits}f} to {100 * share.high:.{digits}f}"
+    low, high = (f"{100 * edge:.{digits}f}" for edge in (share.low, share.high))
+    return _("{low} to {high}").format(low=low, high=high)
 
 
 def _minutes(seconds: float) -> str:
-    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
+    if seconds < 90:
+        return _("{seconds} s").format(seconds=f"{seconds:.0f}")
+    return _("{minutes} min").format(minutes=f"{seconds / 60:.0f}")
+
+
+def _machine(name: str) -> str:
+    """A machine in words, such as "2 cores, x86_64, no GPU"."""
+    cores, kind, rest = name.split(", ", 2)
+    rest = _("no GPU") if rest == "no GPU" else rest
+    words = _("{count} cores, {kind}, {rest}")
+    return words.format(count=cores.split()[0], kind=kind, rest=rest)
+
+
+def _of_hundred(share: float, digits: int) -> str:
+    return _("{figure} %").format(figure=f"{100 * share:.{digits}f}")
 
 
 def say(template: str) -> str:
@@ -233,6 +259,8 @@ def _said(wanted: str) -> str:
         value = value.figures
         for key in keys:
             value = value.get(key) if isinstance(value, dict) else getattr(value, key, None)
+    if keys == ["machine"]:
+        return _machine(value)
     if value is None:
         cure = "run its recipe"
         if "photographs" in keys or "pen" in keys:
@@ -243,7 +271,7 @@ def _said(wanted: str) -> str:
 
 # How a figure is written, by what a text asks for behind the colon.
 SHARES: dict[str, Callable[[Share], str]] = {
-    "": lambda share: f"{_percent(share)} %",
+    "": lambda share: _("{figure} %").format(figure=_percent(share)),
     "images": lambda share: f"{share.images:,}",
     "interval": lambda share: _interval(share),
 }
@@ -251,7 +279,7 @@ NUMBERS: dict[str, Callable[[Any], str]] = {
     "": lambda value: f"{value:,.0f}" if isinstance(value, float) else f"{value:,}",
     "kb": lambda value: f"{value / 1024:,.0f} KB",
     "minutes": lambda value: _minutes(value),
-    "percent": lambda value: f"{100 * value:.2f} %",
+    "percent": lambda value: _of_hundred(value, 2),
 }
 
 
@@ -259,7 +287,7 @@ def _formed(value: Any, form: str) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, Share):
-        return SHARES[form](value) if form in SHARES else f"{100 * value.top1:.{form}f} %"
+        return SHARES[form](value) if form in SHARES else _of_hundred(value.top1, int(form))
     return NUMBERS[form](value) if form in NUMBERS else f"{value:,.{form}f}"
 
 
@@ -279,15 +307,16 @@ def not_run(notebook: str) -> str:
     """That one of the lab's notebooks stands here without outputs; nothing, once it has some."""
     if notebook not in (step.name for step in outputs.unmade() if step.lab):
         return ""
-    return (
+    said = _(
         "*This notebook takes long. It was not run for this page, so nothing stands below its "
-        f"cells; `make {notebook[:2]}` runs it.*"
+        "cells; `make {number}` runs it.*"
     )
+    return said.format(number=notebook[:2])
 
 
 def without_outputs() -> str:
     """Names of all notebooks that stand without outputs."""
-    return ", ".join(f"`{step.name}`" for step in outputs.unmade()) or "none"
+    return ", ".join(f"`{step.name}`" for step in outputs.unmade()) or _("none")
 
 
 def silent(step: Step) -> list[str]:
@@ -305,30 +334,53 @@ def silent(step: Step) -> list[str]:
 def thresholds(recipe: str) -> str:
     """What a recipe asks of its INT8 model, in words."""
     wanted = recipe_file.load(recipe).verify
-    camera = f" and {100 * wanted.min_camera_accuracy:g} % of the simulated camera"
-    return (
-        f"{100 * wanted.min_accuracy:g} % of the test images"
-        f"{camera if wanted.min_camera_accuracy else ''} in INT8, at most "
-        f"{100 * wanted.max_drop:g} points below Paddle, and a mean cosine of {wanted.min_cosine:g}"
-    )
+    if wanted.min_camera_accuracy:
+        text = _(
+            "{test} % of the test images and {camera} % of the simulated camera in INT8, at most "
+            "{drop} points below Paddle, and a mean cosine of {cosine}"
+        )
+    else:
+        text = _(
+            "{test} % of the test images in INT8, at most {drop} points below Paddle, and a mean "
+            "cosine of {cosine}"
+        )
+    return text.format(
+        test=f"{100 * wanted.min_accuracy:g}", camera=f"{100 * wanted.min_camera_accuracy or 0:g}",
+        drop=f"{100 * wanted.max_drop:g}", cosine=f"{wanted.min_cosine:g}",
+    )  # fmt: skip
 
 
 def stage_table(name: str) -> str:
     """Every stage of a run on the test images and on the simulated camera, in percent."""
     found = _entry(name).figures
     rows = []
-    for stage, text in STAGES.items():
+    for stage, text in stages().items():
         row = [text]
         for kind in (found.test, found.camera):
             if kind:
                 row += [_percent(kind[stage]), _interval(kind[stage])]
         rows.append(row)
     images = found.test["rknn"].images
-    head = ["top-1, %", f"{images:,} test images", "95 % interval"]
+    interval = _("95 % interval")
+    head = [_("top-1, %"), _("{count} test images").format(count=f"{images:,}"), interval]
     if found.camera:
         camera = found.camera["rknn"].images
-        head += [f"{camera:,} pictures of the simulated camera", "95 % interval"]
+        text = _("{count} pictures of the simulated camera")
+        head += [text.format(count=f"{camera:,}"), interval]
     return _table(head, rows)
+
+
+def case_name(case: str) -> str:
+    """What a hard case of the simulated camera is called in a table."""
+    names = {
+        "small": _("small"),
+        "shadow": _("shadow"),
+        "security": _("security"),
+        "thin": _("thin"),
+        "ways": _("ways"),
+        "all": _("all"),
+    }
+    return names[case]
 
 
 def hard_table(*names: str) -> str:
@@ -338,7 +390,7 @@ def hard_table(*names: str) -> str:
     for name in names:
         found = _entry(name).figures.hard["rknn"]
         rows.append([f"`{name}`", *(_percent(found.get(case)) for case in cases)])
-    return _table(["INT8, simulator, %", *cases], rows)
+    return _table([_("INT8, simulator, %"), *(case_name(case) for case in cases)], rows)
 
 
 def frame_table(name: str, folder: str) -> str:
@@ -350,18 +402,23 @@ def frame_table(name: str, folder: str) -> str:
             "FRAMES=...` on the folder of that name, then `make figures`"
         )
     names = {
-        "recall": "digits found",
-        "precision": "boxes that are digits",
-        "read": "found and read",
-        "right": "whole frames right",
+        "recall": _("digits found"),
+        "precision": _("boxes that are digits"),
+        "read": _("found and read"),
+        "right": _("whole frames right"),
     }
     rows = []
     for stage, row in (("slim", found.slim), ("rknn", found.rknn)):
         percents = [[100 * part for part in row[key].model_dump().values()] for key in names]
-        shares = [f"{share:.1f} ({low:.1f} to {high:.1f})" for share, low, high in percents]
-        rows.append([STAGES[stage], *shares, f"{row['edits'].share:.3f}"])
-    head = [f"{found.frames:,} frames, {found.digits:,} digits; %", *names.values()]
-    return _table([*head, "edit distance a digit"], rows)
+        words = _("{share} ({low} to {high})")
+        shares = [
+            words.format(share=f"{share:.1f}", low=f"{low:.1f}", high=f"{high:.1f}")
+            for share, low, high in percents
+        ]
+        rows.append([stages()[stage], *shares, f"{row['edits'].share:.3f}"])
+    counted = _("{frames} frames, {digits} digits; %")
+    head = counted.format(frames=f"{found.frames:,}", digits=f"{found.digits:,}")
+    return _table([head, *names.values(), _("edit distance a digit")], rows)
 
 
 def seed_table(*names: str) -> str:
@@ -383,8 +440,8 @@ def seed_table(*names: str) -> str:
                 _source(entry),
             ]
         )
-    head = ["seed", "MNIST", "simulated camera", *HARD_CASES]
-    head += ["279 photographs", "worst class of them", "from"]
+    head = [_("seed"), "MNIST", _("simulated camera"), *(case_name(case) for case in HARD_CASES)]
+    head += [_("279 photographs"), _("worst class of them"), _("from")]
     return _table(head, rows, words=(0, len(head) - 1))
 
 
@@ -395,8 +452,13 @@ def _worst(found: figures.Photographs) -> str:
 def _source(entry: Entry) -> str:
     if not entry.source.startswith("output/"):
         return f"{entry.date}, {entry.source}"
-    commit = entry.commit[:7] if entry.commit else "not known"
-    return f"{entry.date}, commit {commit}{' and changes' if entry.uncommitted else ''}"
+    commit = entry.commit[:7] if entry.commit else _("not known")
+    text = (
+        _("{date}, commit {commit} and changes")
+        if entry.uncommitted
+        else _("{date}, commit {commit}")
+    )
+    return text.format(date=entry.date, commit=commit)
 
 
 def recipe_table(*names: str) -> str:
@@ -412,7 +474,8 @@ def recipe_table(*names: str) -> str:
         rows.append(
             [f"`{name}`", input_size(entry.recipe), _percent(test), cycles, weights, seconds]
         )
-    head = ["recipe", "input", "INT8 on its test images, %", "cycles", "weights", "all seven steps"]
+    head = [_("recipe"), _("input"), _("INT8 on its test images, %"), _("cycles"), _("weights")]
+    head.append(_("all seven steps"))
     return _table(head, rows)
 
 
@@ -421,12 +484,20 @@ def size_table(name: str) -> str:
     found = _entry(name).figures
     assert found.values and found.int8_weights and found.weights_kb and found.file_bytes
     rows = [
-        ["Paddle's checkpoint, one byte a value", f"{found.values / 1024:.0f} KB", "notebook 02"],
-        ["INT8 weights alone", f"{found.int8_weights / 1024:.0f} KB", "`layers.json`"],
-        ["the compiler's weight memory", f"{found.weights_kb:.0f} KB", "`layers.json`, manifest"],
-        ["the `.rknn` file", f"{found.file_bytes / 1024:.0f} KB", "manifest"],
+        [
+            _("Paddle's checkpoint, one byte a value"),
+            f"{found.values / 1024:.0f} KB",
+            _("notebook 02"),
+        ],
+        [_("INT8 weights alone"), f"{found.int8_weights / 1024:.0f} KB", "`layers.json`"],
+        [
+            _("the compiler's weight memory"),
+            f"{found.weights_kb:.0f} KB",
+            _("`layers.json`, manifest"),
+        ],
+        [_("the `.rknn` file"), f"{found.file_bytes / 1024:.0f} KB", _("manifest")],
     ]
-    return _table(["what is counted", "size", "where it stands"], rows, words=(0, 2))
+    return _table([_("what is counted"), _("size"), _("where it stands")], rows, words=(0, 2))
 
 
 def step_table(*names: str) -> str:
@@ -435,7 +506,7 @@ def step_table(*names: str) -> str:
     steps = [step for step in runs[names[0]] if step[:2] < "07"]
     rows = [[step, *(f"{runs[name].get(step, 0):.0f} s" for name in names)] for step in steps]
     totals = [_minutes(sum(runs[name][step] for step in steps)) for name in names]
-    return _table(["step", *(f"`{name}`" for name in names)], [*rows, ["together", *totals]])
+    return _table([_("step"), *(f"`{name}`" for name in names)], [*rows, [_("together"), *totals]])
 
 
 def cost_table() -> str:
@@ -448,7 +519,7 @@ def cost_table() -> str:
             float(found[key]) for key in ("cycles", "weights_kb", "internal_kb")
         )
         rows.append([row["network"], f"{cycles:,.0f}", f"{weights:,.0f} KB", f"{internal:,.0f} KB"])
-    return _table(["network and input", "cycles", "weights", "internal memory"], rows)
+    return _table([_("network and input"), _("cycles"), _("weights"), _("internal memory")], rows)
 
 
 def _rows(name: str) -> list[dict[str, str]]:

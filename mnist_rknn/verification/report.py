@@ -22,6 +22,7 @@ from ..conversion import calibration, rknn_file, rknn_text
 from ..data import dataset
 from ..errors import Fault, PipelineError
 from ..files import OUTPUT, read_json, relative, write_text
+from ..language import _
 from ..pipeline.runner import FAILURE
 from ..pipeline.runs import TRY_PAGE
 from ..recipe import Recipe
@@ -55,7 +56,9 @@ def build(recipe: Recipe, folder: Path) -> Path:
         PipelineError: there is no run in this folder, or one of another version.
     """
     if not (folder / "steps").is_dir() and not (folder / FAILURE).is_file():
-        raise PipelineError(f"{relative(folder)} holds no run: `make rknn` makes one")
+        raise PipelineError(
+            _("{folder} holds no run: `make rknn` makes one").format(folder=relative(folder))
+        )
     environment = jinja2.Environment(
         autoescape=True, trim_blocks=True, lstrip_blocks=True, undefined=jinja2.StrictUndefined
     )
@@ -64,7 +67,11 @@ def build(recipe: Recipe, folder: Path) -> Path:
     try:
         page = template.render(**content(recipe, folder))
     except (LookupError, TypeError, AttributeError, jinja2.UndefinedError) as error:
-        raise Fault(f"the report of {relative(folder)} cannot be made ({error!r})") from error
+        raise Fault(
+            _("the report of {folder} cannot be made ({error!r})").format(
+                folder=relative(folder), error=error
+            )
+        ) from error
     write_text(path, page)
     return path
 

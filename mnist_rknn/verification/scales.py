@@ -11,6 +11,7 @@ import yaml
 from onnx import numpy_helper
 
 from ..errors import PipelineError
+from ..language import _
 
 Ranges = dict[str, dict[str, Any]]
 
@@ -48,7 +49,9 @@ def first_in_graph(names: Sequence[str], ranges: Ranges, model: Path) -> str:
         if name in ranges and name in computed:
             return name
     raise PipelineError(
-        f"none of {', '.join(names)} has a range and is in {model.name}: run 05_convert again"
+        _("none of {names} has a range and is in {name}: run 05_convert again").format(
+            names=", ".join(names), name=model.name
+        )
     )
 
 

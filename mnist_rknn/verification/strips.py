@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 from ..conversion import inference, rknn_simulator
 from ..data import dataset
 from ..files import replacing
-from ..fonts import any_font
+from ..fonts import cjk_font
 from ..pipeline import runs
 from ..recipe import Recipe
 from ..redraw.config import RedrawConfig
@@ -148,7 +148,7 @@ def _card(
     card = Image.new("RGB", (width, height), "white")
     brush = ImageDraw.Draw(card)
     brush.rectangle((0, 0, width - 1, height - 1), fill=GROUND, outline=EDGE, width=2)
-    large, small = (ImageFont.truetype(str(any_font()), size) for size in (22, 17))
+    large, small = (ImageFont.truetype(str(cjk_font()), size) for size in (22, 17))
     for number, (name, pictures) in enumerate(rows):
         top = GAP + number * (CELL + GAP)
         brush.multiline_text((GAP, top + CELL / 2), name, FAINT, small, anchor="lm")

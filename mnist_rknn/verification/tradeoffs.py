@@ -14,6 +14,7 @@ import pandas as pd
 from .. import plots, recipe_file
 from ..errors import PipelineError
 from ..files import OUTPUT, relative, sha256
+from ..language import _
 from ..pipeline import steps
 from ..pipeline.environment import installed_version
 from ..pipeline.runs import RECIPE
@@ -63,7 +64,9 @@ def row(
     """
     for file in files:
         if not file.is_file():
-            raise PipelineError(f"{relative(file)} is missing: run {step} again")
+            raise PipelineError(
+                _("{file} is missing: run {step} again").format(file=relative(file), step=step)
+            )
     return CompressionRow(
         lesson=step,
         name=name,
@@ -170,7 +173,7 @@ def front(rows: list[CompressionRow], name: str, of: Pictures) -> list[Compressi
         and (share := top1(row, of)) is not None
     ]
     found, best = [], 1.0
-    for _, error, number in sorted(points):
+    for _cost, error, number in sorted(points):
         if error < best:
             found.append(rows[number])
             best = error

@@ -283,9 +283,11 @@ def test_refused_set_stops_the_run_with_one_line(tmp_path):
     assert not (tmp_path / "run" / "dataset").exists()
 
 
-@pytest.mark.skipif(fonts.cjk_font() is None, reason="no font with Chinese characters installed")
-def test_chinese_class_names_are_drawn_and_not_boxes(tmp_path):
+def test_chinese_class_names_are_drawn_and_not_boxes(tmp_path, monkeypatch):
+    """Where no font with Chinese characters is installed, the project's own draws them."""
+    monkeypatch.setattr(fonts, "installed_cjk_font", lambda: None)
     plots.use_style()
+    assert plots.plt.rcParams["font.family"][1] == fonts.SHIPPED_FAMILY
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # matplotlib warns of a missing glyph
         plots.class_balance({"train": np.array([0, 1])}, ["圆形", "cat"]).savefig(

@@ -3,7 +3,6 @@
 import shutil
 import subprocess
 
-import nbformat
 import pytest
 from support.runs import PROJECT
 
@@ -20,19 +19,13 @@ def start(script, *arguments) -> subprocess.CompletedProcess:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """The project's pages, with a second language: a README and one notebook."""
+    """The project's pages, in both languages."""
     project = tmp_path_factory.mktemp("project")
     for name in ("mnist_rknn", "docs", "notebooks", "data"):
         ignored = shutil.ignore_patterns("__pycache__", "mnist")
         shutil.copytree(PROJECT / name, project / name, ignore=ignored)
-    for name in ("README.md", "LICENSE"):
+    for name in ("README.md", "README.zh.md", "LICENSE"):
         shutil.copy(PROJECT / name, project / name)
-    (project / "README.zh.md").write_text(
-        "# 手写数字 rknn\n\n[环境](notebooks/00_environment.ipynb)\n"
-    )
-    (project / "notebooks" / "zh").mkdir()
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# 00 · 环境")])
-    nbformat.write(notebook, project / "notebooks" / "zh" / "00_environment.ipynb")
     return project
 
 
@@ -65,7 +58,9 @@ def test_every_page_leads_to_itself_in_the_other_language(site):
     chinese = (site / "zh" / "notebooks" / "00_environment.html").read_text()
     assert '<html lang="zh-CN"' in chinese
     assert 'hreflang="en" href="../../en/notebooks/00_environment.html"' in chinese
-    only_english = (site / "en" / "docs" / "proof.html").read_text()
+    assert 'href="../docs/recipes.html#' in chinese
+    assert "href='../../en/docs/design.html'" in (site / "zh" / "docs" / "camera.html").read_text()
+    only_english = (site / "en" / "docs" / "design.html").read_text()
     assert 'hreflang="zh" href="../../zh/README.html"' in only_english
 
 

@@ -48,7 +48,7 @@ def test_zip_holds_what_a_run_needs_and_nothing_of_this_machine(bundle):
     notebooks = {path.relative_to(PROJECT).as_posix() for path in PROJECT.glob("notebooks/*.ipynb")}
     assert package | notebooks <= inside
     assert {
-        "main.ipynb", "mnist_rknn/verification/report.html.j2",
+        "main.ipynb", "main.en.ipynb", "mnist_rknn/verification/report.html.j2",
         "configs/smoke.yaml", "scripts/run.py",
         "requirements.txt", "LICENSE", "README.md", "data/README.md",
     } <= inside  # fmt: skip
@@ -56,14 +56,19 @@ def test_zip_holds_what_a_run_needs_and_nothing_of_this_machine(bundle):
     assert not [name for name, content in contents.items() if str(PROJECT).encode() in content]
 
 
-def test_main_notebook_has_one_configuration_cell_and_compiles(bundle):
+@pytest.mark.parametrize(("main", "code"), builder.MAIN.items())
+def test_main_notebook_has_one_configuration_cell_and_compiles(bundle, main, code):
+    spoken = code
     with zipfile.ZipFile(bundle) as opened:
-        notebook = nbformat.reads(opened.read("mnist-rknn/main.ipynb").decode(), as_version=4)
+        notebook = nbformat.reads(opened.read(f"mnist-rknn/{main}").decode(), as_version=4)
     nbformat.validate(notebook)
     code = [cell for cell in notebook.cells if cell.cell_type == "code"]
     tagged = [cell for cell in code if "parameters" in cell.metadata.get("tags", [])]
     assert tagged == code[:1]
-    assert builder.assigned(tagged[0].source) == {"dataset", "model", "changes", "extras"}
+    assert f'language = "{spoken}"' in tagged[0].source
+    assert builder.assigned(tagged[0].source) == {
+        "dataset", "model", "changes", "extras", "language",
+    }  # fmt: skip
     assert not [cell for cell in code if cell.outputs or cell.execution_count]
     for cell in code:
         compile(cell.source, cell.id, "exec")
@@ -73,6 +78,12 @@ def test_main_notebook_has_one_configuration_cell_and_compiles(bundle):
     assert "<!--" not in words
     text = [cell.source for cell in notebook.cells if cell.cell_type == "markdown"]
     assert len([part for part in text if re.search(r"^# ", part, re.MULTILINE)]) == 1
+    chinese = [part for part in text if re.search("[\u4e00-\u9fff]", part)]
+    assert len(chinese) == (len(text) if spoken == "zh" else 0)
+
+
+def test_chinese_comes_first_on_ai_studio():
+    assert builder.MAIN["main.ipynb"] == "zh"
 
 
 def test_no_notebook_reuses_the_names_of_the_configuration():

@@ -280,6 +280,7 @@ def test_list_shows_state_and_reason(finished):
 
 NEUTRAL = {
     "errors": "says what went wrong",
+    "language": "says the same in another language",
     "files": "writes, hashes and locks",
     "capture": "catches what is printed",
     "machine": "counts processes; results do not depend on how many",
