@@ -27,7 +27,8 @@ from .steps import NOTEBOOKS, STEPS, Step, notebook_file
 
 RECIPE = "mnist"  # whose run the outputs are taken from
 LARGEST = 600_000  # bytes of a notebook
-COLOURS = 128  # of a picture
+COLOURS, FEW = 128, 64  # of a picture, and of one that would still be LARGE
+LARGE = 50_000  # bytes of a picture, in base64
 QUALITY = 80  # of one that is kept as JPEG
 
 Cell = dict[str, Any]
@@ -214,11 +215,14 @@ def _smaller(picture: str) -> dict[str, str]:
     with Image.open(io.BytesIO(base64.b64decode(picture))) as image:
         flat = Image.new("RGB", image.size, "white")
         flat.paste(image, mask=image.getchannel("A") if image.mode == "RGBA" else None)
-    few = flat.quantize(COLOURS, dither=Image.Dither.NONE)
-    drawn, photographed = _packed(few, "PNG"), _packed(flat, "JPEG", quality=QUALITY)
+    drawn, fewer = (
+        _packed(flat.quantize(colours, kmeans=2, dither=Image.Dither.NONE), "PNG")
+        for colours in (COLOURS, FEW)
+    )
+    photographed = _packed(flat, "JPEG", quality=QUALITY)
     if len(photographed) < 0.5 * min(len(drawn), len(picture)):
         return {"image/jpeg": photographed}
-    return {"image/png": min(drawn, picture, key=len)}
+    return {"image/png": min(fewer if len(drawn) > LARGE else drawn, picture, key=len)}
 
 
 def _packed(image: Any, kind: str, **how: Any) -> str:
