@@ -19,7 +19,8 @@ RUN    := $(COMMAND) run $(OF_RECIPE)
 MADE   := $(RUN) --continue
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
-          08_quantization 09_own_data 10_frames 11_pruning 12_small_files 13_distillation 15_architectures
+          08_quantization 09_own_data 10_frames 11_pruning 12_small_files 13_distillation \
+          14_qat 15_architectures
 # Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.
@@ -160,6 +161,7 @@ compression: $(COMMAND) $(SEARCH)
 	@$(MADE) 11_pruning
 	@$(MADE) 12_small_files
 	@$(MADE) 13_distillation
+	@$(MADE) 14_qat
 	@$(MADE) 15_architectures
 	@$(COMMAND) report --run $(OUT)
 

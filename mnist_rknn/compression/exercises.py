@@ -4,7 +4,7 @@ import numpy as np
 
 from ..checking import Exercise
 from ..checking import check as checked
-from . import counting, distillation, huffman, pruning
+from . import counting, distillation, huffman, pruning, quantization_exercises
 
 
 def check(name: str, function: object) -> str:
@@ -305,4 +305,5 @@ EXERCISES = {
             ),
         },
     ),
+    **quantization_exercises.EXERCISES,
 }

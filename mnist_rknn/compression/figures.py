@@ -30,6 +30,27 @@ def codebook(values: np.ndarray, shared: np.ndarray, title: str) -> Figure:
     return finished(figure)
 
 
+def staircase(x: np.ndarray, forward: np.ndarray, backward: np.ndarray, title: str) -> Figure:
+    """What fake quantization makes of numbers, and the gradient that it lets through.
+
+    Args:
+        x: [N], ascending.
+        forward, backward: [N], what comes out, and the gradient that reaches `x`.
+    """
+    figure, axes = plt.subplots(1, 2, figsize=(8.5, 2.8))
+    axes[0].plot(x, x, color=GRAY, lw=1, ls="--", label="float")
+    axes[0].step(x, forward, color=ORANGE, where="mid", label="fake-quantized")
+    axes[0].set(title=title, xlabel="number", ylabel="what becomes of it")
+    axes[0].legend(fontsize=8)
+    slope = np.zeros_like(x)
+    axes[1].plot(x, slope, color=GRAY, lw=1, ls="--", label="slope of the staircase")
+    axes[1].plot(x, backward, color=ORANGE, label="straight through")
+    axes[1].set(title="the gradient", xlabel="number", ylim=(-0.1, 1.2))
+    axes[1].legend(fontsize=8, loc="center")
+    plt.close(figure)  # or a notebook would show it twice
+    return figure
+
+
 def sparsity_curves(
     curves: dict[str, dict[float, list[Accuracy]]], at: float | None = None
 ) -> Figure:

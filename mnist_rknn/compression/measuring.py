@@ -20,6 +20,7 @@ from ..records import Accuracy, Compilation
 from ..verification import metrics
 
 SETS = ("test", "camera")
+QDQ_LEVEL = 2  # of optimization, which the toolkit's manual asks for where pairs are imported
 
 
 class Pictures(NamedTuple):
@@ -133,12 +134,16 @@ class OnNpu(NamedTuple):
 
 
 def on_npu(
-    recipe: Recipe, model: Path, calibration: Path, sets: dict[str, Pictures], exported: Path
+    recipe: Recipe,
+    model: Path,
+    calibration: Path | None,
+    sets: dict[str, Pictures],
+    exported: Path,
 ) -> OnNpu:
     """Convert a slim ONNX model to INT8, and measure it.
 
     Args:
-        calibration: list of pictures.
+        calibration: list of pictures; None for a QDQ model, which brings its scales.
         exported: the .rknn file to write; logs lie beside it until all has gone well.
 
     Raises:
@@ -147,7 +152,10 @@ def on_npu(
     log = exported.with_suffix(".log")
     arguments = rknn_toolkit.config_arguments(recipe)
     with rknn_toolkit.captured(log):
-        rknn = rknn_toolkit.build(arguments, model, calibration, log, verbose=True)
+        if calibration is None:
+            rknn = _import(arguments, model, log)
+        else:
+            rknn = rknn_toolkit.build(arguments, model, calibration, log, verbose=True)
     compilation = rknn_toolkit.parse_log(log)
     rknn_toolkit.require_runnable(compilation)
     with replacing(exported) as temporary, rknn_toolkit.captured(log):
@@ -157,6 +165,16 @@ def on_npu(
         rknn.release()
     log.unlink(missing_ok=True)
     return OnNpu(compilation, accuracy)
+
+
+def _import(arguments: dict[str, Any], model: Path, log: Path) -> Any:
+    """A QDQ model in rknn-toolkit2, with the calls that notebook 14 shows one by one."""
+    rknn = rknn_toolkit.load_api()(verbose=True)
+    check = rknn_toolkit.require_success
+    check("config", rknn.config(**(arguments | {"optimization_level": QDQ_LEVEL})), log)
+    check("load_onnx", rknn.load_onnx(model=str(model)), log)
+    check("build", rknn.build(do_quantization=False), log)
+    return rknn
 
 
 def _accuracy(rknn: Any, pictures: Pictures) -> list[Accuracy]:

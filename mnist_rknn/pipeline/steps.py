@@ -126,6 +126,7 @@ LAB = (
     "compression/onnx_weights.py",
     "compression/packed_file.py",
     "compression/pruning.py",
+    "compression/quantization_exercises.py",
     "compression/sharing.py",
     "compression/yardsticks.py",
     "conversion/damage.py",
@@ -139,6 +140,9 @@ LAB = (
     "verification/metrics.py",
     "verification/tradeoffs.py",
 )
+
+# Lessons that work on the run's own pictures, and on no paper's network.
+LAB_OF_RUN = {*LAB, "data/dataset.py", "file_kinds.py"} - {"compression/yardsticks.py"}
 
 
 STEPS = (
@@ -479,13 +483,10 @@ STEPS = (
         modules=tuple(
             sorted(
                 {
-                    *LAB,
+                    *LAB_OF_RUN,
                     "compression/structured.py",
-                    "data/dataset.py",
-                    "file_kinds.py",
                     "training/networks.py",
                 }
-                - {"compression/yardsticks.py"}
             )
         ),
         inputs=(
@@ -497,6 +498,37 @@ STEPS = (
         ),
         outputs=("distillation/table.json",),
         packages=("paddlepaddle", "paddle2onnx", "onnxslim", "rknn-toolkit2"),
+        extra=True,
+    ),
+    Step(
+        "14_qat",
+        "train with the quantization in place, and import its scales",
+        settings=("seed", "image", "rknn"),
+        modules=tuple(
+            sorted(
+                {
+                    *LAB_OF_RUN,
+                    "compression/activation_ranges.py",
+                    "compression/fake_quantization.py",
+                    "compression/integer_engine.py",
+                    "compression/qdq.py",
+                    "conversion/calibration.py",
+                    "conversion/integer_network.py",
+                    "conversion/rknn_ranges.py",
+                    "data/pictures.py",
+                    "verification/scales.py",
+                }
+            )
+        ),
+        inputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "{name}.slim.onnx",
+            "calibration.txt",
+            "layer_error.json",
+        ),
+        outputs=("qat/table.json",),
+        packages=("paddlepaddle", "rknn-toolkit2", "onnxruntime"),
         extra=True,
     ),
     Step(

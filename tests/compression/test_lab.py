@@ -16,6 +16,7 @@ QUICK = {
     "11": ("seeds=[1]", "shares=[0.5]", "widths=[16, 24, 32]"),
     "12": ("epochs={LeNet300100: [1, 1, 1], LeNet5: [1, 1, 1]}",),
     "13": ("seeds=[1]", "training_pictures=1280", "epochs=1", "temperatures=[2]", "mixes=[0.5]"),
+    "14": ("seeds=[1]", "tuning_pictures=320", "validation_pictures=100"),
     "15": (
         "families=[default, MobileNetV1 x0.25]", "sizes=[48]", "trials=4", "compared=3",
         "training_pictures=640", "full_pictures=640", "full_epochs=1", "seeds=[1]",
@@ -29,7 +30,8 @@ SEARCHED = pytest.mark.skipif("15" not in QUICK, reason="needs docs/requirements
 ROWS = {
     name: count
     for name, count in {
-        "11_pruning": 3, "12_small_files": 4, "13_distillation": 3, "15_architectures": 1,
+        "11_pruning": 3, "12_small_files": 4, "13_distillation": 3, "14_qat": 3,
+        "15_architectures": 1,
     }.items()
     if name[:2] in QUICK
 }  # fmt: skip
@@ -110,6 +112,8 @@ def test_the_report_shows_the_lab(lab):
 @pytest.mark.parametrize(
     ("step", "value", "said"),
     [
+        ("14", "bits=0", "bits 0: .* choose a whole number from 2 to 8"),
+        ("14", "bits=9", "bits 9: .* choose a whole number from 2 to 8"),
         ("12", "bits=0", "bits 0: .* choose a whole number from 1 to 8"),
         ("12", "bits=9", "bits 9: .* choose a whole number from 1 to 8"),
         ("11", "sparsity=0", "sparsity 0: it removes nothing; choose a number between 0 and 1"),
