@@ -1,13 +1,16 @@
 """What is said of a network's work is what the compiler's tables and the formulas say."""
 
+import numpy as np
 import onnx
 import paddle
 import pytest
 
 from mnist_rknn import recipe_file
 from mnist_rknn.compression import counting, families, measuring
+from mnist_rknn.conversion import rknn_toolkit
+from mnist_rknn.data import dataset
 from mnist_rknn.errors import PipelineError
-from mnist_rknn.records import Compilation
+from mnist_rknn.records import Compilation, Layer
 from mnist_rknn.training.networks import DigitNet
 
 # Rows of the compiler's tables (rknn-toolkit2 2.3.2): input, output, NPU cycles.
@@ -25,8 +28,6 @@ TABLE = [
 
 
 def layer(given: str, made: str, cycles: int, operator: str = "ConvRelu"):
-    from mnist_rknn.records import Layer
-
     return Layer(
         id=1, operator=operator, dtype="INT8", target="NPU", input_shape=given, output_shape=made,
         ddr_cycles=10, npu_cycles=cycles, cycles=max(10, cycles), traffic_kb=1, name="a",
@@ -50,6 +51,21 @@ def test_what_is_no_convolution_has_no_rule_and_waits_for_nothing():
     assert counting.bound_by(pool.model_copy(update={"cycles": 0})) == "-"
     assert counting.bound_by(layer(*TABLE[0])) == "multiplying"
     assert counting.bound_by(layer(*TABLE[0]).model_copy(update={"ddr_cycles": 9**9})) == "memory"
+
+
+def test_the_recipe_tiny_costs_what_its_budget_allows(tmp_path):
+    recipe = recipe_file.load("tiny")
+    measuring.export(DigitNet(10, **recipe.model.arguments), recipe, tmp_path / "a.onnx")
+    for number in range(2):
+        image = np.random.default_rng(number).integers(0, 256, (48, 48, 3)).astype(np.uint8)
+        dataset.write_image(tmp_path / f"{number}.bmp", image)
+    (tmp_path / "list.txt").write_text("0.bmp\n1.bmp\n")
+    table = measuring.compile_only(
+        recipe, tmp_path / "a.onnx", tmp_path / "list.txt", tmp_path / "a.log"
+    )
+    rknn_toolkit.require_runnable(table)
+    assert table.cycles <= recipe.budget.cycles == 35_000
+    assert table.weights_kb <= recipe.budget.weights_kb
 
 
 def test_multiply_accumulates_are_those_of_the_layers(tmp_path):
