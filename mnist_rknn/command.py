@@ -314,7 +314,7 @@ class PoolOptions(NamedTuple):
         if not self.scheduler:
             return cells.Processes(self.workers)
         if self.workers:
-            raise click.UsageError("--scheduler has workers of its own: leave --workers out")
+            raise click.UsageError(_("--scheduler has workers of its own: leave --workers out"))
         return cluster.Cluster(self.scheduler, packages)
 
 

@@ -8,6 +8,7 @@ import pytest
 from filelock import FileLock
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["LANGUAGE"] = "en"  # whatever the locale: the tests read English messages
 # Commands and kernels that tests start take this clone's package, whichever is installed.
 os.environ["PYTHONPATH"] = str(Path(__file__).resolve().parents[1])
 

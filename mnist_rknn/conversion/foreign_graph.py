@@ -268,9 +268,12 @@ def _require_one_answer(model: onnx.ModelProto) -> None:
         of_one_tone = len(dimensions) > 3 and dimensions[1] == 1
         if len(numbers) > 1 or (len(behind) > 1 and (ends_in_classes or of_one_tone)):
             raise PipelineError(
-                f"load_onnx.outputs: {output.name!r} is {dimensions}, an answer for each of many "
-                "places, and the module's classifier reads one for the whole picture, [1, C]: "
-                "such a network needs a program of its own on the module"
+                _(
+                    "load_onnx.outputs: {name!r} is {dimensions}, an answer for each of "
+                    "many places, and the module's classifier reads one for the whole "
+                    "picture, [1, C]: such a network needs a program of its own on the "
+                    "module"
+                ).format(name=output.name, dimensions=dimensions)
             )
 
 

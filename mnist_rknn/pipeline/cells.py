@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from ..errors import PipelineError
 from ..files import read_json, relative, write_json, write_text
+from ..language import _
 from ..machine import cores
 from . import environment
 from .graph import code_of
@@ -112,9 +113,11 @@ def _keep(task: Task, result: dict[str, Any]) -> None:
     found = differences(read_json(task.target), result)
     if found:
         raise PipelineError(
-            f"cell {task.title} came out otherwise a second time: {', '.join(found)}; the first "
-            f"is kept in {relative(task.target)}: compare the machines, remove the file of the "
-            "one that is wrong, and run again"
+            _(
+                "cell {title} came out otherwise a second time: {found}; the first is "
+                "kept in {target}: compare the machines, remove the file of the one "
+                "that is wrong, and run again"
+            ).format(title=task.title, found=", ".join(found), target=relative(task.target))
         )
 
 
@@ -160,7 +163,9 @@ class Processes:
 
     def __init__(self, workers: int | None = None):
         if workers is not None and workers < 1:
-            raise PipelineError(f"{workers} workers compute nothing: choose 1 or more")
+            raise PipelineError(
+                _("{workers} workers compute nothing: choose 1 or more").format(workers=workers)
+            )
         self._workers = workers or cores()
 
     def outcomes(self, compute: Compute, tasks: Sequence[Task], inputs: Path) -> Outcomes:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import PipelineError
+from ..language import _
 from . import cells
 
 if TYPE_CHECKING:
@@ -36,8 +37,11 @@ def require_distributed() -> None:
         import distributed  # noqa: F401
     except ImportError:
         raise PipelineError(
-            "a study over machines needs the package distributed, which is not installed: "
-            f".venv/bin/pip install --no-deps --require-hashes -r {REQUIREMENTS}, or `make cluster`"
+            _(
+                "a study over machines needs the package distributed, which is not "
+                "installed: .venv/bin/pip install --no-deps --require-hashes -r "
+                "{requirements}, or `make cluster`"
+            ).format(requirements=REQUIREMENTS)
         ) from None
 
 
@@ -50,8 +54,10 @@ def require_address(address: str) -> None:
     found = ADDRESS.fullmatch(address)
     if not found or not 1 <= int(found[3]) <= 65535:
         raise PipelineError(
-            f"--scheduler {address!r} is no address of a scheduler: write tcp://HOST:8786, as "
-            "`dask scheduler` or `make cluster` says it"
+            _(
+                "--scheduler {address!r} is no address of a scheduler: write "
+                "tcp://HOST:8786, as `dask scheduler` or `make cluster` says it"
+            ).format(address=address)
         )
 
 
@@ -122,8 +128,10 @@ class Cluster:
             )
         except (OSError, TimeoutError, ValueError) as error:
             raise PipelineError(
-                f"no scheduler answers at {self._address} ({type(error).__name__}): start one "
-                "there with `dask scheduler`, or one here with `make cluster`"
+                _(
+                    "no scheduler answers at {address} ({name}): start one there with "
+                    "`dask scheduler`, or one here with `make cluster`"
+                ).format(address=self._address, name=type(error).__name__)
             ) from None
         with client:
             yield client
@@ -139,14 +147,20 @@ class Cluster:
         answers = client.run(_unfit, self._versions, on_error="return")
         if not answers:
             raise PipelineError(
-                f"the scheduler at {self._address} has no workers: start one on each machine with "
-                f"`{START.format(address=self._address)}`"
+                _(
+                    "the scheduler at {address} has no workers: start one on each machine "
+                    "with `{format}`"
+                ).format(address=self._address, format=START.format(address=self._address))
             )
         wrong = {name: found for name, found in answers.items() if found}
         if wrong:
             name, found = next(iter(wrong.items()))
             others = f" (and {len(wrong) - 1} more workers)" if len(wrong) > 1 else ""
-            raise PipelineError(f"worker {name}{others} {_said(found)}: {_cure(self._address)}")
+            raise PipelineError(
+                _("worker {name}{others} {said}: {cure}").format(
+                    name=name, others=others, said=_said(found), cure=_cure(self._address)
+                )
+            )
         return list(answers)
 
     @contextlib.contextmanager
@@ -158,13 +172,17 @@ class Cluster:
             yield
         except KilledWorker as error:
             raise PipelineError(
-                f"a cell ended every worker that tried it ({error.last_worker.address} was the "
-                "last): look at the workers' output, most often there is too little memory"
+                _(
+                    "a cell ended every worker that tried it ({address} was the last): "
+                    "look at the workers' output, most often there is too little memory"
+                ).format(address=error.last_worker.address)
             ) from None
         except (CancelledError, CommClosedError):
             raise PipelineError(
-                f"the scheduler at {self._address} is gone; finished cells are kept: start it and "
-                "its workers, and run again"
+                _(
+                    "the scheduler at {address} is gone; finished cells are kept: start it "
+                    "and its workers, and run again"
+                ).format(address=self._address)
             ) from None
 
 
@@ -214,6 +232,13 @@ def _on_worker(expected: dict[str, str], digest: str, cell: bytes) -> cells.Outc
     found = _unfit(expected, worker)
     if found:
         cure = _cure(worker.scheduler.addr)
-        return cells.Outcome({}, PipelineError(f"worker {worker.address} {_said(found)}: {cure}"))
+        return cells.Outcome(
+            {},
+            PipelineError(
+                _("worker {address} {said}: {cure}").format(
+                    address=worker.address, said=_said(found), cure=cure
+                )
+            ),
+        )
     compute, about = pickle.loads(cell)
     return cells.computed(compute, worker_files.folder(worker, digest), about)
