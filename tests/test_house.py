@@ -19,9 +19,10 @@ GROUND = {
     "plots",
     "lesson",
     "checking",
+    "language",
 }
 RECIPE = {"recipe", "recipe_file"}
-COMMAND = {"__init__", "__main__", "cli", "command"}
+COMMAND = {"__init__", "__main__", "cli", "study_commands", "command"}
 BARE = (sys.executable, "-S", "-s", "-E")  # no packages but the standard library
 
 

@@ -40,7 +40,7 @@ from ..records import (
     Study,
     Verification,
 )
-from . import layer_error, manifest, tradeoffs
+from . import cost_map, layer_error, manifest, tradeoffs
 
 TEMPLATE = Path(__file__).with_name("report.html.j2")
 CLOCKS_MHZ = (300, 420, 600)  # assumed: the module's NPU clock is not published
@@ -273,7 +273,7 @@ def _cost_plot(
         "cycles": layers.cycles,
         "accuracy": verify.stages["rknn"].accuracy.top1,
     }
-    return _svg(plots.cost_map([own, *costs]), "costs")
+    return _svg(cost_map.cost_map([own, *costs]), "costs")
 
 
 def _lab(recipe: Recipe, folder: Path) -> dict[str, Any] | None:
