@@ -228,10 +228,9 @@ def graph_drawing(models: dict[str, onnx.ModelProto], limit: int = 28) -> Figure
     )
     for axis, (title, (boxes, edges, hidden)) in zip(axes.flat, layouts.items(), strict=True):
         for source, target in edges:
-            x0, y0, _ = boxes[source]
-            x1, y1, _ = boxes[target]
+            start, end = boxes[source][:2], boxes[target][:2]
             arrow = {"arrowstyle": "-|>", "color": GRAY, "shrinkA": 7, "shrinkB": 7, "lw": 0.8}
-            axis.annotate("", (x1, y1), (x0, y0), arrowprops=arrow)
+            axis.annotate("", end, start, arrowprops=arrow)
         for x, y, (text, color) in boxes.values():
             shape = FancyBboxPatch(
                 (x - 0.42, y - 0.3), 0.84, 0.6, boxstyle="round,pad=0,rounding_size=0.12",

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import subprocess
+import symtable
 import sys
 from pathlib import Path
 
@@ -299,6 +300,25 @@ def test_bare_words_would_be_seen():
     assert bare_words('raise PipelineError(f"{name} is missing: get it")')
     assert bare_words('axis.set(xlabel="how often")')
     assert not bare_words('raise PipelineError(_("{name} is missing").format(name=name))')
+
+
+def shadowing(table: symtable.SymbolTable) -> list[str]:
+    """Functions in which `_` is a variable of their own, and is read."""
+    mine = table.lookup("_") if "_" in table.get_identifiers() else None
+    hidden = table.get_type() == "function" and mine and mine.is_local() and mine.is_referenced()
+    inner = [name for child in table.get_children() for name in shadowing(child)]
+    return ([f"line {table.get_lineno()}: {table.get_name()}"] if hidden else []) + inner
+
+
+@pytest.mark.parametrize("name", wrapped_files())
+def test_no_variable_hides_the_translation(name):
+    source = (PROJECT / "mnist_rknn" / name).read_text(encoding="utf-8")
+    assert shadowing(symtable.symtable(source, name, "exec")) == []
+
+
+def test_a_hidden_translation_would_be_seen():
+    source = "def drawn():\n    for x, _ in places:\n        title(_('more'))"
+    assert shadowing(symtable.symtable(source, "here", "exec")) == ["line 1: drawn"]
 
 
 def test_the_list_of_what_is_not_wrapped_names_what_is_there():
