@@ -11,7 +11,7 @@ CODES = [code for code in NAMES if code != SOURCE]
 # translated; one that is added is so from its first day.
 FOR_MAINTAINERS = ("docs/choices.md", "docs/contributing.md", "docs/design.md", "docs/glossary.md")
 # Learner's pages whose translation is still to be made.
-NOT_YET = ("notebooks/13_distillation.ipynb", "notebooks/15_architectures.ipynb")
+NOT_YET: tuple[str, ...] = ()
 
 # Files and wings of the package whose words do not go through `_()` yet, and what is missing. In
 # all others the tests want it of every message that is raised and of every label of a plot; what is
