@@ -22,8 +22,8 @@ SAID = "87,486 cycles, 180.688 KB of weights"
 def run(tmp_path, monkeypatch):
     """A run that executed 05; the notebooks are a copy without outputs."""
     shutil.copytree(steps.NOTEBOOKS, tmp_path / "notebooks")
-    for module in (outputs, reached):
-        monkeypatch.setattr(module, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(outputs, "NOTEBOOKS", tmp_path / "notebooks")
+    monkeypatch.setattr(steps.notebook_file, "__defaults__", (tmp_path / "notebooks",))
     for step in steps.STEPS:
         outputs.strip(outputs.of(step))
     execute(tmp_path / "run", nbformat.v4.new_output("stream", name="stdout", text=f"{SAID}\n"))
