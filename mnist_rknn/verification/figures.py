@@ -20,11 +20,13 @@ from .. import recipe_file
 from ..errors import PipelineError
 from ..files import PROJECT, read_json, write_json
 from ..language import _
+from ..pipeline.steps import STEPS
 from ..recipe import REFUSED, Recipe
 
 FILE = PROJECT / "docs" / "figures.json"
 ENOUGH = 100  # digits of a site; of fewer, one digit would be the figure
 CODE = ("mnist_rknn", "notebooks", "configs", "requirements.txt")
+WAY = {step.name for step in STEPS if not step.extra}  # the way to a model, without the lessons
 
 
 class _Part(BaseModel):
@@ -218,7 +220,7 @@ def _figures(folder: Path, manifest: dict[str, Any]) -> Figures:
         int8_weights=_int8_weights(read_json(folder / "layers.json")["layers"]),
         file_bytes=manifest["artifacts"][f"{manifest['recipe']['name']}.rknn"]["bytes"],
         pictures=read_json(data)["results"]["images"] if data.is_file() else {},
-        seconds=manifest["durations"],
+        seconds={name: s for name, s in manifest["durations"].items() if name in WAY},
     )
 
 
