@@ -71,8 +71,9 @@ def kill_when(process: subprocess.Popen, reached: Callable[[], bool], timeout: f
     process.wait()
     _, alive = psutil.wait_procs(below, timeout=10)
     assert not alive, f"left behind by kill -9: {[child.cmdline() for child in alive]}"
-    beside = [path.name for path in (PROJECT / "notebooks").iterdir() if path.suffix != ".ipynb"]
-    assert set(beside) <= {".ipynb_checkpoints"}, f"left beside the notebooks: {beside}"
+    beside = [path for path in (PROJECT / "notebooks").rglob("*") if path.is_file()]
+    beside = [path.name for path in beside if path.suffix != ".ipynb"]
+    assert not beside, f"left beside the notebooks: {beside}"
 
 
 def settings(overrides: tuple[str, ...]) -> list[str]:
