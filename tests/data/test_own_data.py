@@ -22,6 +22,7 @@ from mnist_rknn.data import contact_sheets, dataset, drawing, importing, shapes,
 from mnist_rknn.data.listing import Answers
 from mnist_rknn.errors import PipelineError
 from mnist_rknn.files import sha256
+from mnist_rknn.pipeline.cells import Processes
 from mnist_rknn.verification import metrics, quantstudy
 
 OPEN = ("verify.min_accuracy=0.0", "verify.max_drop=1.0", "verify.min_cosine=-1.0")
@@ -137,7 +138,7 @@ def test_study_leaves_out_lists_that_a_small_set_cannot_give(paddlex_run):
         quantstudy.Cell("normal", "channel", 20, 1),
         quantstudy.Cell("normal", "channel", 100, 1, "one class"),
     ]
-    rows = quantstudy.run(wanted, paddlex_run, cells, pictures=10, workers=1)
+    rows = quantstudy.run(wanted, paddlex_run, cells, pictures=10, pool=Processes(1))
     assert [(row["images"], row["calibration"]) for row in rows] == [
         (20, "balanced"), (60, "one class"),
     ]  # fmt: skip

@@ -88,7 +88,7 @@ def test_executed_notebook_shows_pictures_or_tables_and_no_errors(tiny_run, step
     pictures = [output for output in outputs if "image/png" in output.get("data", {})]
     assert step == "00_environment" or pictures
     assert "widgets" not in notebook.metadata
-    # With pictures as they were drawn; in 06 the page try.html, which is not kept in outputs.
+    # With pictures as they were drawn; `make notebooks` makes them smaller.
     assert (tiny_run / "notebooks" / f"{step}.ipynb").stat().st_size < 900_000
 
 
