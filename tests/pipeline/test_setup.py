@@ -19,6 +19,7 @@ NEEDED = (
     "__init__.py",
     "errors.py",
     "files.py",
+    "language.py",
     "machine.py",
     "pipeline/__init__.py",
     "pipeline/environment.py",
