@@ -20,7 +20,7 @@ MADE   := $(RUN) --continue
 
 STEPS  := 00_environment 01_data 02_train 03_export 04_calibration 05_convert 06_verify 07_camera \
           08_quantization 09_own_data 10_frames 11_pruning 12_small_files 13_distillation \
-          14_qat 15_architectures
+          14_qat 15_architectures 16_runtimes
 # Packages are installed; the name has the toolkit's version, so that another one installs anew.
 READY  := $(VENV)/.ready-$(TOOLKIT)
 # The command holds the path of its folder: after a move it is installed anew.
@@ -156,13 +156,22 @@ $(SEARCH): docs/requirements-search.txt | $(COMMAND)
 
 15_architectures: $(SEARCH)
 
+# The runtimes that notebook 16 compares; without them it shows those of the lock.
+RUNTIMES := $(VENV)/.runtimes
+$(RUNTIMES): docs/requirements-16.txt | $(COMMAND)
+	@$(PY) -m pip install --disable-pip-version-check --quiet --no-compile --no-deps --require-hashes -r $< && touch $@ \
+		|| echo "the other runtimes could not be installed: notebook 16 shows those that are there"
+
+16_runtimes: $(RUNTIMES)
+
 # Every lesson leaves its rows in output/compression/table.json; one that is up to date costs nothing.
-compression: $(COMMAND) $(SEARCH)
+compression: $(COMMAND) $(SEARCH) $(RUNTIMES)
 	@$(MADE) 11_pruning
 	@$(MADE) 12_small_files
 	@$(MADE) 13_distillation
 	@$(MADE) 14_qat
 	@$(MADE) 15_architectures
+	@$(MADE) 16_runtimes
 	@$(COMMAND) report --run $(OUT)
 
 # What goes onto the module.

@@ -564,6 +564,6 @@ def tradeoffs(panels: Sequence[Any]) -> Figure:
         axis.grid(axis="y", alpha=0.3)
     for axis, panel in zip(axes[:, 0], panels[::3], strict=False):
         axis.set(ylabel=_("top-1 of {title}, %").format(title=panel.title))
-    note = _("orange: Pareto front; hollow: float on this PC, others INT8 in the simulator")
+    note = _("orange: Pareto front; hollow: on this PC, others INT8 in the simulator")
     figure.suptitle(note, fontsize=9)
     return finished(figure)

@@ -65,3 +65,4 @@ optional() {
 optional site site                               # an environment of its own
 optional cluster cluster --constraint requirements.txt  # on top of the project's
 optional search 15 --constraint requirements.txt  # on top of the project's
+optional 16 16 --constraint requirements.txt --override overrides.txt  # on top of the project's

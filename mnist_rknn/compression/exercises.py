@@ -4,7 +4,7 @@ import numpy as np
 
 from ..checking import Exercise
 from ..checking import check as checked
-from . import counting, distillation, huffman, pruning, quantization_exercises
+from . import counting, distillation, huffman, pruning, quantization_exercises, runtime_exercises
 
 
 def check(name: str, function: object) -> str:
@@ -306,4 +306,5 @@ EXERCISES = {
         },
     ),
     **quantization_exercises.EXERCISES,
+    **runtime_exercises.EXERCISES,
 }

@@ -51,6 +51,28 @@ def staircase(x: np.ndarray, forward: np.ndarray, backward: np.ndarray, title: s
     return figure
 
 
+def logit_steps(picture: np.ndarray, named: str, logits: np.ndarray, whole: np.ndarray,
+                scale: float, labels: Sequence[str]) -> Figure:  # fmt: skip
+    """The float logits of a picture, and what INT8 numbers make of them.
+
+    Args:
+        picture: uint8 [H, W, 3].
+        named: its label.
+        logits: float [classes].
+        whole: [classes], the INT8 answer as real numbers.
+        scale: one step of it.
+    """
+    figure, (left, right) = plt.subplots(1, 2, figsize=(8.5, 2.8), width_ratios=(1, 3))
+    left.imshow(picture)
+    left.set(xticks=[], yticks=[], title=f"label {named}")
+    places = np.arange(len(labels))
+    right.bar(places, logits, 0.7, color=GRAY, alpha=0.6, label="float")
+    right.plot(places, whole, "o", color=ORANGE, label=f"whole numbers, in steps of {scale:.3f}")
+    right.set(xticks=places, xticklabels=labels, xlabel="class", ylabel="logit")
+    right.legend(fontsize=8)
+    return finished(figure)
+
+
 def sparsity_curves(
     curves: dict[str, dict[float, list[Accuracy]]], at: float | None = None
 ) -> Figure:

@@ -10,6 +10,7 @@ from .. import language
 from ..errors import PipelineError
 from ..files import PROJECT
 from ..language import _
+from .step_modules import DRAWING, LAB, LAB_OF_RUN, LOCATOR, SOURCES, TRAINING
 
 PACKAGE = PROJECT / "mnist_rknn"
 NOTEBOOKS = PROJECT / "notebooks"
@@ -19,52 +20,6 @@ def notebook_file(name: str, notebooks: Path = NOTEBOOKS) -> Path:
     """The notebook of a step, in the language that is spoken if there is one."""
     own = notebooks / language.chosen() / f"{name}.ipynb"
     return own if own.is_file() else notebooks / f"{name}.ipynb"
-
-
-# What drawing pictures takes, from a source to the file.
-DRAWING = (
-    "data/archives.py",
-    "data/checks.py",
-    "data/class_folders.py",
-    "data/class_names.py",
-    "data/dataset.py",
-    "data/drawing.py",
-    "data/folder_names.py",
-    "data/idx.py",
-    "data/idx_sets.py",
-    "data/labelme.py",
-    "data/layouts.py",
-    "data/listing.py",
-    "data/lists.py",
-    "data/mnist.py",
-    "data/pictures.py",
-    "data/sources.py",
-    "data/tables.py",
-    "data/tree.py",
-    "file_kinds.py",
-    "redraw/camera.py",
-    "redraw/clean.py",
-    "redraw/config.py",
-    "redraw/extras.py",
-    "redraw/fields.py",
-    "redraw/glyph.py",
-    "redraw/ink.py",
-    "redraw/legibility.py",
-    "redraw/paper.py",
-    "redraw/picture.py",
-    "redraw/plain.py",
-    "redraw/prints.py",
-    "redraw/skeletons.py",
-    "redraw/ways.py",
-    "redraw/worlds.py",
-    "text.py",
-)
-
-
-# The programs of the module that find and read digits.
-LOCATOR = tuple(
-    f"../deploy/python/{name}.py" for name in ("digits", "locator", "reading", "ruling")
-)
 
 
 @dataclass(frozen=True)
@@ -91,58 +46,6 @@ class Step:
     def lab(self) -> bool:
         """Whether it is a lesson of the compression lab, which takes long."""
         return any(module.startswith("compression/") for module in self.modules)
-
-
-# What PaddleX starts, and how.
-TRAINING = (
-    "training/engine.py",
-    "training/networks.py",
-    "training/optimizers.py",
-    "training/paddleclas_launcher/additions.py",
-    "training/paddleclas_launcher/launcher.py",
-    "training/paddleclas_launcher/onednn.py",
-    "training/paddleclas_launcher/progressive_resizing.py",
-    "training/paddleclas_launcher/recording.py",
-    "training/paddleclas_launcher/replacing.py",
-    "training/paddleclas_launcher/wheel_engine.py",
-    "training/progress.py",
-)
-
-
-# A source's pictures, as they are.
-SOURCES = tuple(
-    name for name in DRAWING if not name.startswith("redraw/") and name != "data/drawing.py"
-)
-
-
-LAB = (
-    "compression/counting.py",
-    "compression/distillation.py",
-    "compression/exercises.py",
-    "compression/figures.py",
-    "compression/finetune.py",
-    "compression/huffman.py",
-    "compression/measuring.py",
-    "compression/onnx_weights.py",
-    "compression/packed_file.py",
-    "compression/pruning.py",
-    "compression/quantization_exercises.py",
-    "compression/sharing.py",
-    "compression/yardsticks.py",
-    "conversion/damage.py",
-    "conversion/inference.py",
-    "conversion/onnx_graph.py",
-    "conversion/rknn_simulator.py",
-    "conversion/rknn_toolkit.py",
-    "conversion/torch_standin.py",
-    "records.py",
-    "training/paddleclas_launcher/onednn.py",
-    "verification/metrics.py",
-    "verification/tradeoffs.py",
-)
-
-# Lessons that work on the run's own pictures, and on no paper's network.
-LAB_OF_RUN = {*LAB, "data/dataset.py", "file_kinds.py"} - {"compression/yardsticks.py"}
 
 
 STEPS = (
@@ -561,6 +464,42 @@ STEPS = (
             "optuna",
             "rknn-toolkit2",
         ),
+        extra=True,
+    ),
+    Step(
+        "16_runtimes",
+        "run the network in other runtimes",
+        settings=("seed", "image", "model", "rknn"),
+        modules=tuple(
+            sorted(
+                {
+                    *LAB_OF_RUN,
+                    "compression/integer_engine.py",
+                    "compression/ncnn_files.py",
+                    "compression/qdq.py",
+                    "compression/runtimes.py",
+                    "compression/structured.py",
+                    "compression/symmetric_weights.py",
+                    "compression/tflite.py",
+                    "conversion/calibration.py",
+                    "conversion/integer_network.py",
+                    "conversion/rknn_ranges.py",
+                    "data/pictures.py",
+                    "training/networks.py",
+                }
+            )
+        ),
+        inputs=(
+            "dataset/pictures.csv",
+            "dataset/label.txt",
+            "train/best_model/best_model.pdparams",
+            "{name}.slim.onnx",
+            "{name}.rknn",
+            "calibration.txt",
+            "golden.npz",
+        ),
+        outputs=("runtimes/table.json",),
+        packages=("paddlepaddle", "onnxruntime", "rknn-toolkit2"),
         extra=True,
     ),
 )

@@ -35,6 +35,8 @@ COSTS: dict[str, str] = {
     "bytes": "bytes of the file",
 }
 Pictures = Literal["test", "camera"]
+ON_PC = "INT8 in another runtime, on this PC"
+_MEASURED = {SIMULATED: "INT8, simulator", ON_PC: "INT8, this PC"}
 
 
 def row(
@@ -159,7 +161,7 @@ def top1(row: CompressionRow, of: Pictures) -> float | None:
 def front(rows: list[CompressionRow], name: str, of: Pictures) -> list[CompressionRow]:
     """The Pareto front: rows than which no other costs less and reads as well, cheapest first.
 
-    Only what runs INT8 can stand on it.
+    Only what the NPU can run in INT8 can stand on it.
 
     Args:
         name: one of `COSTS`.
@@ -240,7 +242,7 @@ def table(rows: list[CompressionRow]) -> pd.DataFrame:
                 "camera %": share_text(entry.camera),
                 **{name: priced(entry, name) for name in COSTS},
                 "seeds": len(entry.seeds),
-                "measured": "INT8, simulator" if entry.measured == SIMULATED else "float, this PC",
+                "measured": _MEASURED.get(entry.measured, "float, this PC"),
             }
             for entry in rows
         ],

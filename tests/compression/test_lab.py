@@ -7,7 +7,7 @@ import onnx
 import pytest
 from support.runs import TINY, last_line, run_command, settings
 
-from mnist_rknn.compression import onnx_weights, packed_file
+from mnist_rknn.compression import onnx_weights, packed_file, runtimes
 from mnist_rknn.conversion import rknn_file
 from mnist_rknn.files import sha256
 from mnist_rknn.records import CompressionTable
@@ -21,6 +21,7 @@ QUICK = {
         "families=[default, MobileNetV1 x0.25]", "sizes=[48]", "trials=4", "compared=3",
         "training_pictures=640", "full_pictures=640", "full_epochs=1", "seeds=[1]",
     ),
+    "16": ("pictures=100", "slow_pictures=5", "rounds=2"),
 }  # fmt: skip
 if importlib.util.find_spec("optuna") is None:  # docs/requirements-search.txt, which is optional
     del QUICK["15"]
@@ -31,7 +32,7 @@ ROWS = {
     name: count
     for name, count in {
         "11_pruning": 3, "12_small_files": 4, "13_distillation": 3, "14_qat": 3,
-        "15_architectures": 1,
+        "15_architectures": 1, "16_runtimes": 1 + len(runtimes.there() - {"TFLite Micro"}),
     }.items()
     if name[:2] in QUICK
 }  # fmt: skip
@@ -126,6 +127,7 @@ def test_the_report_shows_the_lab(lab):
             "student={stages: [[64], [128, 128]]}",
             "the student has .* its teacher .* fewer channels or layers",
         ),
+        ("16", "rounds=0", "rounds 0: choose a whole number above 0"),
         pytest.param("15", "budget=0", "budget 0: give NPU cycles, such as 35000", marks=SEARCHED),
         pytest.param("15", "sizes=[50]", "size 50: .* choose a multiple of 16", marks=SEARCHED),
     ],
