@@ -23,7 +23,7 @@ sys.dont_write_bytecode = True  # into the project, which is compared before and
 
 import click
 
-from mnist_rknn import command, files
+from mnist_rknn import command, files, machine
 from mnist_rknn.errors import PipelineError
 
 # In a mount namespace of its own, so that nobody else's view of the project changes.
@@ -174,7 +174,7 @@ def text(found: dict[str, Any]) -> str:
     seconds = found["seconds"]
     same = "all the same" if len(found["models"]) == 1 else f"{len(found['models'])} different"
     return (
-        f"{found['students']} students at once, {os.cpu_count()} cores, each may use "
+        f"{found['students']} students at once, {machine.cores()} cores, each may use "
         f"{found['cores_each']}: the first done after "
         f"{min(seconds) / 60:.1f} min, the last after {max(seconds) / 60:.1f} min\n"
         f"memory of all together: at most {found['peak_gib']} GiB (measured once a second)\n"
