@@ -331,8 +331,10 @@ def pool_options(command: Callable) -> Callable:
         help="Compute N finished cells again, and compare.",
     )
     @functools.wraps(command)
-    def with_pool(workers: int | None, scheduler: str | None, twice: int, **rest: Any) -> Any:
-        return command(pool=PoolOptions(workers, scheduler, twice), **rest)
+    def with_pool(
+        *chosen: Chosen, workers: int | None, scheduler: str | None, twice: int, **rest: Any
+    ) -> Any:
+        return command(*chosen, pool=PoolOptions(workers, scheduler, twice), **rest)
 
     return with_pool
 

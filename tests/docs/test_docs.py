@@ -171,7 +171,7 @@ INT8 = f"{100 * figures.read()['mnist'].figures.test['rknn'].top1:.2f}"
     [
         ("README.md", INT8, "12.34"),
         ("docs/recipes.md", "177,184", "177,185"),
-        ("notebooks/05_convert.ipynb", "87,486 cycles", "86,486 cycles"),
+        ("notebooks/05_convert.ipynb", "recipe 87,486 cycles", "recipe 86,486 cycles"),
     ],
 )
 def test_a_figure_changed_by_hand_is_found_and_mended(path, old, new, tmp_path, monkeypatch):
