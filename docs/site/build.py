@@ -45,6 +45,8 @@ LANGUAGES = {
     "zh": Language("中文", "zh_CN", "教程", "文档", "运行结果"),
 }
 # Pages that a run has, and what they are called.
+# In an output of a notebook, which is JSON: quotes have a backslash before them.
+FRAME = re.compile(r'<iframe src=\\"(\.\./output/[^"]*/)([^"/]+)\\"[^>]*></iframe>')
 PAGES_OF_A_RUN = {"report.html": "All that was measured", "try.html": "Try the model"}
 PAGE_LINK = re.compile(r"""\[([^\]\n]*)\]\(([^)\s#"\\]+)(#[^)\s]*)?\)""")
 LINK = re.compile(r"""(\]\(|src=\\?")([^)\s#"\\]+)(#[^)\s"]*)?""")
@@ -84,6 +86,7 @@ def stage(project: Path, code: str, run: Path | None, source: Path) -> list[str]
     for path, place in places.items():
         (source / place).parent.mkdir(parents=True, exist_ok=True)
         text = _led(path, place, places, source, project)
+        text = _framed(text, place, run, LANGUAGES[code].results)
         (source / place).write_text(text, encoding="utf-8")
     _write_results(source, run, LANGUAGES[code].results)
     pages = [place.with_suffix("").as_posix() for place in places.values()] + ["results"]
@@ -123,6 +126,18 @@ def _led(path: Path, place: Path, places: dict[Path, Path], source: Path, projec
 
     text = PAGE_LINK.sub(lead_to_another_language, path.read_text(encoding="utf-8"))
     return LINK.sub(lead, text)
+
+
+def _framed(text: str, place: Path, run: Path | None, results: str) -> str:
+    """A notebook's text, the page of the run that it frames being that of this site, if there."""
+
+    def frame(match: re.Match) -> str:
+        up = "../" * (len(place.parts) - 1)
+        if run and (run / match[2]).is_file():
+            return match[0].replace(match[1] + match[2], up + match[2])
+        return f"<a href='{up}results.html'>{results}</a>"
+
+    return FRAME.sub(frame, text)
 
 
 def _page_of(name: Path) -> str:

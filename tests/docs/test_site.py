@@ -71,6 +71,7 @@ def test_the_site_can_be_served_as_it_is(site):
     assert (site / "en" / "report.html").is_file()
     assert 'href="report.html"' in (site / "en" / "results.html").read_text()
     assert "<svg" in (site / "en" / "docs" / "design.html").read_text(), "the diagram is drawn"
+    assert '<iframe src="../output' not in (site / "en/notebooks/06_verify.html").read_text()
 
 
 def test_a_page_with_a_link_that_leads_nowhere_is_refused(project, tmp_path):
