@@ -74,7 +74,7 @@ def address(project):
     )  # fmt: skip
     (line,) = [line for line in told.stdout.splitlines() if "jupyterlab" in line]
     words = shlex.split(line)
-    settings = dict(word.split("=", 1) for word in words if re.match(r"[A-Z_]+=", word))
+    settings = dict(word.split("=", 1) for word in words if re.match(r"[A-Za-z_]+=", word))
     settings["JUPYTER_CONFIG_PATH"] = str(PROJECT / settings["JUPYTER_CONFIG_PATH"])
     command = [str(PROJECT / words[len(settings)]), *words[len(settings) + 1 :]]
     with socket.create_server(("127.0.0.1", 0)) as free:
