@@ -1,6 +1,7 @@
 """The digit locator of the module's programs: what it finds, and that Python and C++ agree."""
 
 import csv
+import itertools
 import sys
 from collections import defaultdict
 
@@ -329,7 +330,9 @@ def test_python_and_cpp_give_the_same_boxes_crops_cuts_and_text(cpp_programs, tm
         pictures.append(255 - pictures[-1])
         height, width = (int(rng.integers(15, side)) for side in pictures[-1].shape[:2])
         pictures.append(np.ascontiguousarray(pictures[-2][:height, :width]))
-    for number, name in enumerate(("ruled", "squared", "cells", "bars", "cheque") * 2):
+    for number, name in itertools.product(
+        range(2), ("ruled", "squared", "cells", "bars", "cheque")
+    ):
         pictures.append(exercise(number, name)[0])
     rng = np.random.default_rng(2)
     for _ in range(10):
