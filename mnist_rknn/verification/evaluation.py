@@ -47,7 +47,11 @@ def read_index(folder: Path, labels: list[str]) -> Pictures:
     table = text_files.read_table(path)
     wanted = {"file": ("file",), "label": ("label",)}
     columns = text_files.find_columns(table, wanted, {"group": ("group",)})
-    if columns is None or len(table.rows) < 2:
+    if columns and len(table.rows) < 2:
+        raise PipelineError(
+            _("{path} names no pictures: write a line for each").format(path=relative(path))
+        )
+    if columns is None:
         found = ",".join(table.rows[0].cells) if table.rows else "nothing"
         raise PipelineError(
             _(

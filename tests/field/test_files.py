@@ -277,6 +277,7 @@ WRONG_INDEX = {
     "two labels": (
         "file,label\np0.png,0\n\np0.png,1\n", r"p0.png stands there with 0 and with 1 .lines 2, 4",
     ),
+    "only a head": ("file,label\n", "names no pictures: write a line for each"),
     "no head": ("p0.png,0\np1.png,1\n", "needs a first line with file,label.*it.* p0.png,0"),
     "a group called all": ("file,label,group\np0.png,0,All\n", "line 2: all is what all pictures"),
     "unknown class": ("file,label\n\np0.png,cat\n", "line 3: the model has no class 'cat'"),
