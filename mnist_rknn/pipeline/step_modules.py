@@ -1,5 +1,11 @@
 """Files of the package that several steps share, as their `modules` name them."""
 
+
+def together(*files: str) -> tuple[str, ...]:
+    """Files in the order of their names, each once."""
+    return tuple(sorted(set(files)))
+
+
 # What drawing pictures takes, from a source to the file.
 DRAWING = (
     "data/archives.py",

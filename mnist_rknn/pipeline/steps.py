@@ -10,7 +10,7 @@ from .. import language
 from ..errors import PipelineError
 from ..files import PROJECT
 from ..language import _
-from .step_modules import DRAWING, LAB, LAB_OF_RUN, LOCATOR, SOURCES, TRAINING
+from .step_modules import DRAWING, LAB, LAB_OF_RUN, LOCATOR, SOURCES, TRAINING, together
 
 PACKAGE = PROJECT / "mnist_rknn"
 NOTEBOOKS = PROJECT / "notebooks"
@@ -232,7 +232,7 @@ STEPS = (
         "07_camera",
         "see why plain MNIST fails in front of a camera",
         settings=("seed", "dataset", "image", "model", "train"),
-        modules=tuple(sorted((*DRAWING, "conversion/inference.py"))),
+        modules=together(*DRAWING, "conversion/inference.py"),
         inputs=(
             "dataset/pictures.csv",
             "dataset/label.txt",
@@ -274,34 +274,17 @@ STEPS = (
         "09_own_data",
         "import pictures of your own, and train on them",
         settings=("seed",),
-        modules=(
+        modules=together(
+            *(name for name in SOURCES if name != "data/dataset.py"),
             "conversion/damage.py",
             "conversion/rknn_description.py",
             "conversion/rknn_file.py",
             "conversion/rknn_toolkit.py",
             "conversion/torch_standin.py",
-            "data/archives.py",
-            "data/checks.py",
-            "data/class_folders.py",
-            "data/class_names.py",
-            "data/folder_names.py",
-            "data/idx.py",
-            "data/idx_sets.py",
             "data/importing.py",
-            "data/labelme.py",
-            "data/layouts.py",
-            "data/listing.py",
-            "data/lists.py",
-            "data/mnist.py",
-            "data/pictures.py",
             "data/recipe_draft.py",
             "data/shapes.py",
-            "data/sources.py",
-            "data/tables.py",
-            "data/tree.py",
-            "file_kinds.py",
             "records.py",
-            "text.py",
             "verification/manifest.py",
         ),
         inputs=(),
@@ -313,22 +296,18 @@ STEPS = (
         "10_frames",
         "find and read several digits in a frame",
         settings=("seed", "dataset", "image"),
-        modules=tuple(
-            sorted(
-                (
-                    *LOCATOR,
-                    *DRAWING,
-                    "conversion/inference.py",
-                    "records.py",
-                    "redraw/frames.py",
-                    "redraw/sheets.py",
-                    "redraw/surroundings.py",
-                    "verification/frame_folders.py",
-                    "verification/frame_plots.py",
-                    "verification/frames.py",
-                    "verification/metrics.py",
-                )
-            )
+        modules=together(
+            *LOCATOR,
+            *DRAWING,
+            "conversion/inference.py",
+            "records.py",
+            "redraw/frames.py",
+            "redraw/sheets.py",
+            "redraw/surroundings.py",
+            "verification/frame_folders.py",
+            "verification/frame_plots.py",
+            "verification/frames.py",
+            "verification/metrics.py",
         ),
         inputs=(
             "dataset/pictures.csv",
@@ -343,9 +322,7 @@ STEPS = (
         "11_pruning",
         "prune weights, which the NPU ignores, and filters, which it does not",
         settings=("seed", "dataset", "image", "model", "export", "rknn"),
-        modules=tuple(
-            sorted((*DRAWING, *LAB, "compression/structured.py", "training/networks.py"))
-        ),
+        modules=together(*DRAWING, *LAB, "compression/structured.py", "training/networks.py"),
         inputs=(
             "dataset/pictures.csv",
             "dataset/label.txt",
@@ -362,7 +339,7 @@ STEPS = (
         "12_small_files",
         "share weights, and code them into a small file",
         settings=("seed", "dataset", "image", "rknn"),
-        modules=tuple(sorted((*DRAWING, *LAB))),
+        modules=together(*DRAWING, *LAB),
         inputs=(
             "dataset/pictures.csv",
             "dataset/label.txt",
@@ -383,15 +360,7 @@ STEPS = (
         "13_distillation",
         "train a small network on a large one's answers",
         settings=("seed", "image", "model", "export", "rknn"),
-        modules=tuple(
-            sorted(
-                {
-                    *LAB_OF_RUN,
-                    "compression/structured.py",
-                    "training/networks.py",
-                }
-            )
-        ),
+        modules=together(*LAB_OF_RUN, "compression/structured.py", "training/networks.py"),
         inputs=(
             "dataset/pictures.csv",
             "dataset/label.txt",
@@ -407,21 +376,17 @@ STEPS = (
         "14_qat",
         "train with the quantization in place, and import its scales",
         settings=("seed", "image", "rknn"),
-        modules=tuple(
-            sorted(
-                {
-                    *LAB_OF_RUN,
-                    "compression/activation_ranges.py",
-                    "compression/fake_quantization.py",
-                    "compression/integer_engine.py",
-                    "compression/qdq.py",
-                    "conversion/calibration.py",
-                    "conversion/integer_network.py",
-                    "conversion/rknn_ranges.py",
-                    "data/pictures.py",
-                    "verification/scales.py",
-                }
-            )
+        modules=together(
+            *LAB_OF_RUN,
+            "compression/activation_ranges.py",
+            "compression/fake_quantization.py",
+            "compression/integer_engine.py",
+            "compression/qdq.py",
+            "conversion/calibration.py",
+            "conversion/integer_network.py",
+            "conversion/rknn_ranges.py",
+            "data/pictures.py",
+            "verification/scales.py",
         ),
         inputs=(
             "dataset/pictures.csv",
@@ -438,17 +403,13 @@ STEPS = (
         "15_architectures",
         "hold architectures against this NPU, and search for one",
         settings=("seed", "image", "export", "rknn"),
-        modules=tuple(
-            sorted(
-                {
-                    *LAB,
-                    *SOURCES,
-                    *TRAINING,
-                    "compression/families.py",
-                    "compression/search.py",
-                    "conversion/calibration.py",
-                }
-            )
+        modules=together(
+            *LAB,
+            *SOURCES,
+            *TRAINING,
+            "compression/families.py",
+            "compression/search.py",
+            "conversion/calibration.py",
         ),
         inputs=(
             "dataset/pictures.csv",
@@ -470,24 +431,20 @@ STEPS = (
         "16_runtimes",
         "run the network in other runtimes",
         settings=("seed", "image", "model", "rknn"),
-        modules=tuple(
-            sorted(
-                {
-                    *LAB_OF_RUN,
-                    "compression/integer_engine.py",
-                    "compression/ncnn_files.py",
-                    "compression/qdq.py",
-                    "compression/runtimes.py",
-                    "compression/structured.py",
-                    "compression/symmetric_weights.py",
-                    "compression/tflite.py",
-                    "conversion/calibration.py",
-                    "conversion/integer_network.py",
-                    "conversion/rknn_ranges.py",
-                    "data/pictures.py",
-                    "training/networks.py",
-                }
-            )
+        modules=together(
+            *LAB_OF_RUN,
+            "compression/integer_engine.py",
+            "compression/ncnn_files.py",
+            "compression/qdq.py",
+            "compression/runtimes.py",
+            "compression/structured.py",
+            "compression/symmetric_weights.py",
+            "compression/tflite.py",
+            "conversion/calibration.py",
+            "conversion/integer_network.py",
+            "conversion/rknn_ranges.py",
+            "data/pictures.py",
+            "training/networks.py",
         ),
         inputs=(
             "dataset/pictures.csv",
